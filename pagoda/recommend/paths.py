@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.graph.graph import Graph
-from pagoda.graph.loading import GraphData, NodeTable, RelationTable, load, merge
+from pagoda.graph.loading import BATCH_ROWS, GraphData, NodeTable, RelationTable, load, merge
 from pagoda.graph.schema import LOAD_LABEL
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
 from pagoda.recommend.recommendation import MOST_REASONS, Reason, Recommendation
-from pagoda.recommend.store import EventStore, Refusal
+from pagoda.recommend.store import EventStore, Refusal, StoreMark
 
 _SHARED = (
     "MATCH (p:Person {id: $user})-[:RATED]->(past:Item)-[:HAS]->(k:Kind)<-[:HAS]-(i:Item {id: $item}) "
@@ -47,8 +47,16 @@ _WHY = (
 _KINDS = "MATCH (i:Item {id: $item})-[:HAS]->(k:Kind) RETURN k.id AS kind ORDER BY kind"
 _PEOPLE = "MATCH (p:Person) RETURN p.id AS id"
 _REFUSED = "MATCH (p:Person)-[:REFUSES]->(x:{label}) RETURN p.id AS user, x.id AS key"
-_HELD = f"MATCH (n:{LOAD_LABEL} {{id: $id}}) RETURN n.events AS events, n.deletions AS deletions, n.things AS things"
-_NOTE_HELD = f"MERGE (n:{LOAD_LABEL} {{id: $id}}) SET n.events = $events, n.deletions = $deletions, n.things = $things"
+_HELD = (
+    f"MATCH (n:{LOAD_LABEL} {{id: $id}}) "
+    "RETURN n.event AS event, n.digest AS digest, n.deletion AS deletion, n.things AS things"
+)
+_NOTE_HELD = (
+    f"MERGE (n:{LOAD_LABEL} {{id: $id}}) "
+    "SET n.event = $event, n.digest = $digest, n.deletion = $deletion, n.things = $things"
+)
+_OTHERS_HELD = f"MATCH (n:{LOAD_LABEL}) WHERE n.id STARTS WITH 'recommend:' AND n.id <> $id DELETE n"
+_UNRATE = "UNWIND $users AS user MATCH (p:Person {id: user})-[r:RATED]->(i:Item) DELETE r"
 _RATED = (
     "MERGE (p:Person {id: $user}) WITH p MATCH (i:Item {id: $item}) "
     "MERGE (p)-[r:RATED]->(i) SET r.timestamp = $timestamp"
@@ -84,11 +92,13 @@ class Why:
 
 @dataclass(frozen=True)
 class _Held:
-    """What a graph holds of a store: events up to a number, deletions up to a number, things of a digest."""
+    """What a graph holds of a store: what was written up to a mark (None: nothing), things of a digest."""
 
-    events: int = 0
-    deletions: int = -1
+    mark: StoreMark | None = None
     things: str = ""
+
+
+_UNKNOWN = StoreMark(-1)
 
 
 class RecommendationGraph:
@@ -106,14 +116,17 @@ class RecommendationGraph:
     def follow(self, store: EventStore, things: Iterable[CatalogueItem]) -> None:
         """Hold what a store holds, whatever happened while the graph was away: events, refusals, nobody who left.
 
-        What it holds already is told by a mark in the graph, so that only what was written since is put in.
+        What it holds already is told by a mark in the graph, so that only what was written since is put in. A store
+        that does not know the mark was put back from a backup: what the graph has of people is brought down to it.
         """
         known = {thing.id: thing for thing in things}
         told = hashlib.sha256(repr(sorted(known.items())).encode()).hexdigest()[:16]
-        held = self._held(store)
-        newest, deletions = store.last_numbers
-        events, last = store.events_after(held.events if held.events <= newest else 0)
-        if held.deletions != deletions:
+        held, now = self._held(store), store.mark
+        if held.mark is not None and not store.knows(held.mark):
+            self._take_down(store)
+            held = _Held(things=held.things)
+        events, _ = store.events_after(held.mark.event if held.mark else 0)
+        if held.mark is None or held.mark.deletion != now.deletion:
             events = [*self._without_gone(store), *events]
         log = InteractionLog.of(events)
         described = known.values() if held.things != told else [known[item] for item in log.items if item in known]
@@ -121,15 +134,31 @@ class RecommendationGraph:
             merge(self._graph, graph_data(log, described))
             self._graph.schema(refresh=True)
         self._follow_refusals(store.blocks())
-        self._note_held(store, _Held(last, deletions, told), held)
+        self._note_held(store, _Held(now, told), held)
 
     def _held(self, store: EventStore) -> _Held:
         rows = self._graph.read(_HELD, {"id": _mark_of(store)})
-        return _Held(rows[0]["events"], rows[0]["deletions"], rows[0]["things"]) if rows else _Held()
+        if not rows:
+            return _Held()
+        row = rows[0]
+        # A mark of the version before has no digest; no store knows this one.
+        mark = _UNKNOWN if row["digest"] is None else StoreMark(row["event"], row["digest"], row["deletion"])
+        return _Held(mark, row["things"])
 
     def _note_held(self, store: EventStore, now: _Held, before: _Held) -> None:
-        if now != before:
-            self._graph.write(_NOTE_HELD, {"id": _mark_of(store), **asdict(now)})
+        if now != before and now.mark is not None:
+            self._graph.write(_NOTE_HELD, {"id": _mark_of(store), **asdict(now.mark), "things": now.things})
+
+    def _take_down(self, store: EventStore) -> None:
+        """Nobody of whom the store has nothing, and no events; other stores of this graph put theirs in again."""
+        people = [row["id"] for row in self._graph.read(_PEOPLE)]
+        self._graph.write(_OTHERS_HELD, {"id": _mark_of(store)})
+        strangers = store.strangers(people)
+        for user in strangers:
+            self.forget(user)
+        kept = [user for user in people if user not in strangers]
+        for start in range(0, len(kept), BATCH_ROWS):
+            self._graph.write(_UNRATE, {"users": kept[start : start + BATCH_ROWS]})
 
     def _without_gone(self, store: EventStore) -> list[Interaction]:
         """Forget who was deleted; events of those who came back since."""

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS shown (user TEXT NOT NULL, item TEXT NOT NULL, model 
                                   PRIMARY KEY (user, item, model));
 CREATE TABLE IF NOT EXISTS salt (value BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS forgotten (hash BLOB PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS deletion (number INTEGER PRIMARY KEY AUTOINCREMENT);
+CREATE TABLE IF NOT EXISTS deletion (number INTEGER PRIMARY KEY AUTOINCREMENT, token BLOB);
 """
 _OLD_EVENTS = """
 DROP INDEX IF EXISTS event_user;
@@ -47,6 +47,7 @@ DROP TABLE old_event;
 _COLUMNS = {"event": "id, user, item, timestamp", "block": "user, item, kind", "shown": "user, item, model, count"}
 _RENAMED = "UPDATE event SET id = renamed(id, user, item, timestamp)"
 _BATCH = 500
+_TOKEN_BYTES = 8
 _CLEANINGS, _PAUSE_S = 5, 0.2
 """So often the log of writes is tried to be emptied where somebody else reads the file, and the time between."""
 
@@ -57,6 +58,19 @@ class StoredEvent:
 
     id: str
     event: Interaction
+
+
+@dataclass(frozen=True)
+class StoreMark:
+    """How far a store is written: its newest event, and the token of its newest deletion.
+
+    Numbers alone would not do: a store that was put back counts on from its backup, and comes by the same ones again.
+    event: its number, 0 where there is none; digest: salted, of all that is written of it; deletion: hexadecimal
+    """
+
+    event: int = 0
+    digest: str = ""
+    deletion: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,7 @@ class EventStore:
             if is_old:
                 self._connection.create_function("renamed", 4, _renamed)
                 self._connection.execute(_RENAMED)
+            self._name_deletions()
             self._salt = self._own_salt()
         except sqlite3.Error as error:
             raise ConfigError(f"{path} cannot be used as a store of events ({error}): name another folder") from error
@@ -154,10 +169,23 @@ class EventStore:
         return hashlib.blake2b(b"name", digest_size=8, key=self._salt).hexdigest()
 
     @property
-    def last_numbers(self) -> tuple[int, int]:
-        """Of the event that was written last, and how often somebody was deleted; both only grow."""
-        (event, deletions), *_ = self._rows(_LAST_NUMBERS)
-        return event, deletions
+    def mark(self) -> StoreMark:
+        """Of what is written now, by which `knows` tells it later, also where a backup was put back since."""
+        event = self._rows(_LAST_EVENT)
+        deletion = self._rows("SELECT token FROM deletion ORDER BY number DESC LIMIT 1")
+        return StoreMark(*self._event_mark(event), bytes(deletion[0][0]).hex() if deletion else "")
+
+    def knows(self, mark: StoreMark) -> bool:
+        """Whether what is written was written on from that mark: its event and its deletion are among it.
+
+        False too where the person of that event was deleted since, for then nothing tells.
+        """
+        event = self._rows("SELECT number, id, user, item, timestamp FROM event WHERE number = ?", (mark.event,))
+        deletion = self._rows("SELECT 1 FROM deletion WHERE token = ?", (bytes.fromhex(mark.deletion),))
+        return self._event_mark(event) == (mark.event, mark.digest) and (bool(deletion) or not mark.deletion)
+
+    def _event_mark(self, rows: Sequence[Any]) -> tuple[int, str]:
+        return (rows[0][0], self._hash(repr(tuple(rows[0]))).hex()) if rows else (0, "")
 
     def of_ids(self, ids: Sequence[str]) -> list[Interaction]:
         """The events of these ids as they are written."""
@@ -197,7 +225,7 @@ class EventStore:
             )
             if count:
                 connection.execute("INSERT INTO forgotten VALUES (?) ON CONFLICT DO NOTHING", (self._hash(user),))
-                connection.execute("INSERT INTO deletion DEFAULT VALUES")
+                connection.execute("INSERT INTO deletion (token) VALUES (?)", (secrets.token_bytes(_TOKEN_BYTES),))
         self._is_dirty = self._is_dirty or count > 0
         return count
 
@@ -224,8 +252,19 @@ class EventStore:
         hashes = {row[0] for row in self._rows("SELECT hash FROM forgotten")}
         return {user for user in users if self._hash(user) in hashes} if hashes else set()
 
+    def strangers(self, users: Iterable[str]) -> set[str]:
+        """Those of these ids of whom nothing is written."""
+        return set(users) - {row[0] for row in self._rows(_EVERYBODY)}
+
     def _hash(self, user: str) -> bytes:
         return hashlib.blake2b(user.encode(), digest_size=16, key=self._salt).digest()
+
+    def _name_deletions(self) -> None:
+        """A token for each deletion that an earlier version wrote without one."""
+        columns = [row[1] for row in self._connection.execute("PRAGMA table_info(deletion)")]
+        if "token" not in columns:
+            self._connection.execute("ALTER TABLE deletion ADD COLUMN token BLOB")
+        self._connection.execute(f"UPDATE deletion SET token = randomblob({_TOKEN_BYTES}) WHERE token IS NULL")
 
     def _own_salt(self) -> bytes:
         row = self._connection.execute("SELECT value FROM salt").fetchone()
@@ -267,7 +306,5 @@ class EventStore:
 
 
 _AFTER = "SELECT number, user, item, timestamp FROM event WHERE number > ? ORDER BY number"
-_LAST_NUMBERS = (
-    "SELECT (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'), "
-    "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'deletion')"
-)
+_LAST_EVENT = "SELECT number, id, user, item, timestamp FROM event ORDER BY number DESC LIMIT 1"
+_EVERYBODY = "SELECT user FROM event UNION SELECT user FROM block UNION SELECT user FROM shown"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.graph.graph import Graph
+from pagoda.graph.schema import LOAD_LABEL
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import write_things
@@ -286,5 +289,64 @@ def test_a_store_that_was_put_back_is_read_from_its_beginning(counted: Counted, 
     alone.close()
     restarted(counted, followed)
     (followed / PEOPLE).write_bytes(before)
+    assert restarted(counted, followed)["load.RATED"] > 100
+    assert restarted(counted, followed) == {}
+
+
+def put_back(counted: Counted, folder: Path, before: bytes) -> None:
+    """Let the graph follow a store that somebody then puts a backup in the place of."""
+    restarted(counted, folder)
+    (folder / PEOPLE).write_bytes(before)
+
+
+def test_who_left_after_a_backup_was_put_back_is_gone_though_the_counts_are_the_same(
+    counted: Counted, followed: Path, graph: Graph
+) -> None:
+    person = "MATCH (p:Person {id: $id}) RETURN p.id AS id"
+    edges = "MATCH (p:Person {id: $id})-[r:RATED]->(x) RETURN x.id AS id ORDER BY id"
+    taken = graph.read(edges, {"id": "person-010"})
+    before = (followed / PEOPLE).read_bytes()
+    alone = Desk(followed)
+    alone.forget("person-010")
+    alone.close()
+    put_back(counted, followed, before)
+    alone = Desk(followed)
+    alone.forget("person-011")
+    alone.close()
+    restarted(counted, followed)
+    assert graph.read(person, {"id": "person-011"}) == []
+    assert graph.read(edges, {"id": "person-010"}) == taken != []
+    assert restarted(counted, followed) == {}
+
+
+def test_a_store_that_was_put_back_and_written_on_is_held_as_it_is(
+    counted: Counted, followed: Path, graph: Graph
+) -> None:
+    edges = "MATCH (p:Person {id: $id})-[r:RATED]->(x) RETURN x.id AS id"
+    before = (followed / PEOPLE).read_bytes()
+    alone = Desk(followed)
+    alone.record([StoredEvent(f"lost-{n}", Interaction("lost", "film-003", 7.0 + n)) for n in range(3)])
+    alone.close()
+    put_back(counted, followed, before)
+    alone = Desk(followed)
+    alone.record([StoredEvent(f"new-{n}", Interaction("new", f"film-00{n + 1}", 7.0)) for n in range(3)])
+    alone.close()
+    restarted(counted, followed)
+    assert {row["id"] for row in graph.read(edges, {"id": "new"})} == {"film-001", "film-002", "film-003"}
+    assert graph.read("MATCH (p:Person {id: 'lost'}) RETURN p.id AS id") == []
+    assert restarted(counted, followed) == {}
+
+
+def test_a_store_and_a_mark_of_the_version_before_are_taken_over(
+    counted: Counted, followed: Path, graph: Graph
+) -> None:
+    alone = Desk(followed)
+    alone.forget("person-012")
+    alone.close()
+    restarted(counted, followed)
+    with closing(sqlite3.connect(followed / PEOPLE)) as old:
+        old.execute("ALTER TABLE deletion DROP COLUMN token")
+        old.commit()
+    graph.write("MATCH (n:Load) REMOVE n.digest".replace("Load", LOAD_LABEL))
     assert restarted(counted, followed)["load.RATED"] > 100
     assert restarted(counted, followed) == {}
