@@ -25,8 +25,8 @@ from pagoda.opinions.story import Item
 
 BATCH = 64
 KINDS = (".jsonl", ".ndjson", ".csv")
-_BROKEN = re.compile("[\udc80-\udcff]")
-"""Python's characters for bytes that it could not decode."""
+_ESCAPED, _REPLACED = re.compile("[\udc80-\udcff]"), re.compile("\ufffd")
+"""Python's characters for bytes that it could not decode. One below 128 cannot be escaped; in UTF-8 none is broken."""
 
 
 class FileConnector:
@@ -94,19 +94,20 @@ class FileConnector:
         try:
             encoding = encoding_of(self.path)
             # A byte that is broken is a fault of its own line, not of the file.
-            with self.path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+            errors, broken = ("surrogateescape", _ESCAPED) if encoding.startswith("utf-8") else ("replace", _REPLACED)
+            with self.path.open(encoding=encoding, errors=errors, newline="") as file:
                 read = _of_csv(file, self.path) if self.path.suffix.lower() == ".csv" else _of_json(file)
                 for number, record in read:
-                    yield number, _unreadable(encoding) if _is_broken(record) else record
+                    yield number, _unreadable(encoding) if _is_broken(record, broken) else record
         except UnknownEncodingError as error:
             raise ConnectorError(f"{self.path} {error}; 请把文件另存为 UTF-8 编码") from error
         except OSError as error:
             raise ConnectorError(f"{self.path} cannot be read: {error.strerror}") from error
 
 
-def _is_broken(record: dict[str, Any] | InvalidRequestError) -> bool:
+def _is_broken(record: dict[str, Any] | InvalidRequestError, broken: re.Pattern[str]) -> bool:
     """Whether a value, or the name of one, holds bytes that were none of the encoding's characters."""
-    return isinstance(record, dict) and _BROKEN.search(" ".join(map(str, [*record, *record.values()]))) is not None
+    return isinstance(record, dict) and broken.search(" ".join(map(str, [*record, *record.values()]))) is not None
 
 
 def _unreadable(encoding: str) -> InvalidRequestError:

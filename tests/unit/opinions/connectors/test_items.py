@@ -135,6 +135,22 @@ def test_a_broken_byte_behind_a_million_sound_ones_changes_nothing_of_these(tmp_
     assert (titles[0], len(titles), len(faults)) == ("营业收入增长", 40_400, 1)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32", "utf-8"])
+@pytest.mark.parametrize("name", ["items.jsonl", "items.csv"])
+@pytest.mark.parametrize("end", [b"\x0a", b"\xe8"])
+def test_a_file_that_ends_within_a_character_keeps_its_items(
+    tmp_path: Path, encoding: str, name: str, end: bytes
+) -> None:
+    form = '{"title": "%s"}\n' if name.endswith("jsonl") else "%s\n"
+    titles = [f"营业收入增长 {number}" for number in range(100)]
+    whole = "title\n" * name.endswith("csv") + "".join(form % title for title in titles)
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / name).write_bytes((mark + whole).encode(encoding) + end)
+    found, faults = read(tmp_path / name)
+    assert found == titles
+    assert len(faults) == (encoding != "utf-8" or end != b"\n")
+
+
 @pytest.mark.parametrize("data", [b"\x00\x01\x02", b"title\n\x81\x8d\x9d\xff"])
 def test_bytes_in_no_certain_encoding_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "items.csv").write_bytes(data)
