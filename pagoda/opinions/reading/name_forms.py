@@ -39,8 +39,12 @@ def without_legal_form(name: str) -> str:
     ('Apple', '贵州茅台酒', '3M')
     >>> without_legal_form("The Coca-Cola Company"), without_legal_form("阿里巴巴-SW"), without_legal_form("AB SA")
     ('Coca-Cola', '阿里巴巴', 'AB SA')
+    >>> without_legal_form("小米集团-W"), without_legal_form("XD小米集团")
+    ('小米', '小米')
     """
-    short = _CLASS_ZH.sub("", _MARK_ZH.sub("", _LEGAL_ZH.sub("", _ASIDE.sub("", name))))
+    short = name
+    for pattern in (_ASIDE, _CLASS_ZH, _MARK_ZH, _LEGAL_ZH, _CLASS_ZH):  # a class stands behind a form, or before it
+        short = pattern.sub("", short)
     while (next_one := _LEGAL.sub("", short)) != short:
         short = next_one
     if short != name:

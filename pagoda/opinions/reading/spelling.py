@@ -29,7 +29,10 @@ def folded(text: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def _of(character: str) -> str:
-    plain = unicodedata.normalize("NFKC", character).lower().translate(_SAME)
+    normal = unicodedata.normalize("NFKC", character)
+    if len(normal) > 1:  # ™, Ⅲ, №: several letters have no place here, and one of them would be another word
+        return character
+    plain = normal.lower().translate(_SAME)
     base = unicodedata.normalize("NFD", plain)[:1]
     if base.isascii() and base.isalpha():
         return base

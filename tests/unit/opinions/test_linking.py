@@ -6,6 +6,7 @@ import pytest
 
 from pagoda.errors import ConfigError
 from pagoda.opinions.linking import NameLinker
+from pagoda.opinions.reading.spelling import folded
 from pagoda.opinions.story import Company
 
 COMPANIES = (
@@ -61,6 +62,13 @@ def test_places_are_those_of_the_text_even_where_characters_fold() -> None:
     assert len(LINKER.link(text)) == 2
 
 
+@pytest.mark.parametrize(("name", "text"), [("Mark T", "Mark™ shares fall"), ("Type I", "Type Ⅲ shares fall")])
+def test_a_sign_of_several_letters_is_none_of_them(name: str, text: str) -> None:
+    assert not [found for found in NameLinker((Company("one", (name,)),)).link(text) if found.surface == text[:6]]
+    assert folded("™Ⅱ㎡№ ﬁ") == "™Ⅱ㎡№ ﬁ"
+    assert folded("Ⅰİé貴") == "iie贵"
+
+
 def test_context_words_decide_for_a_name_that_is_a_word() -> None:
     told = {
         mention.company_id: mention.probability for mention in NameLinker(COMPANIES, 0.0).link("Apple and the iPhone")
@@ -102,6 +110,10 @@ def test_no_companies_and_a_wrong_threshold() -> None:
         ("U.S. Steel", "US Steel shares rise"),
         ("TCL科技", "TCL 科技净利增三成"),
         ("阿里巴巴-SW", "阿里巴巴股价涨5%"),
+        ("小米集团-W", "小米股价涨5%"),
+        ("百度集团-SW（港股）", "百度股价涨5%"),
+        ("*ST海航集团", "海航股价涨5%"),
+        ("万科A股份有限公司", "万科股价涨5%"),
     ],
 )
 def test_a_name_is_found_as_people_write_it(name: str, text: str) -> None:
