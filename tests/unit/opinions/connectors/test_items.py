@@ -151,6 +151,19 @@ def test_a_file_that_ends_within_a_character_keeps_its_items(
     assert len(faults) == (encoding != "utf-8" or end != b"\n")
 
 
+def test_a_broken_byte_of_an_older_encoding_costs_a_line_of_a_long_file_and_the_whole_of_a_short_one(
+    tmp_path: Path,
+) -> None:
+    title = "净利润同比增长，营业收入达到九百亿元，股东大会通过了利润分配方案。"
+    line = f'{{"title": "{title}"}}\n'.encode("gb18030")
+    (tmp_path / "long.jsonl").write_bytes(line * 90 + line[:30] + b"\xff" + line[30:])
+    titles, faults = read(tmp_path / "long.jsonl")
+    assert (titles, len(faults)) == ([title] * 90, 1)
+    (tmp_path / "short.jsonl").write_bytes(line[:30] + b"\xff" + line[30:])
+    with pytest.raises(ConnectorError, match="no other encoding is certain"):
+        read(tmp_path / "short.jsonl")
+
+
 @pytest.mark.parametrize("data", [b"\x00\x01\x02", b"title\n\x81\x8d\x9d\xff"])
 def test_bytes_in_no_certain_encoding_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "items.csv").write_bytes(data)
