@@ -104,7 +104,7 @@ def load(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] 
     mark = data.fingerprint()
     if _is_marked(graph, mark):
         return replace(_counts(data), was_loaded=True)
-    counts = merge(graph, data, on_progress)
+    counts = _put_in(graph, data, on_progress)
     _check_counts(graph, data)
     _mark(graph, mark)
     graph.schema(refresh=True)
@@ -117,6 +117,10 @@ def merge(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None]
     on_progress(rows done, rows in all). Raises as `load` does.
     """
     _check(data)
+    return _put_in(graph, data, on_progress)
+
+
+def _put_in(graph: Graph, data: GraphData, on_progress: Callable[[int, int], None] | None) -> LoadCounts:
     _make_constraints(graph, data)
     counts = _counts(data)
     done, total = 0, counts.num_nodes + counts.num_relations

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pagoda.graph.graph import Graph
-from pagoda.graph.loading import BATCH_ROWS, GraphData, NodeTable, RelationTable, load, merge
+from pagoda.graph.loading import BATCH_ROWS, GraphData, NodeTable, RelationTable, merge
 from pagoda.graph.schema import LOAD_LABEL
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
@@ -106,12 +106,6 @@ class RecommendationGraph:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-
-    def fill(
-        self, log: InteractionLog, things: Iterable[CatalogueItem], tell: Callable[[int, int], None] | None = None
-    ) -> None:
-        """Put people, items and kinds in; the same again changes nothing."""
-        load(self._graph, graph_data(log, things), tell)
 
     def follow(self, store: EventStore, things: Iterable[CatalogueItem]) -> None:
         """Hold what a store holds, whatever happened while the graph was away: events, refusals, nobody who left.

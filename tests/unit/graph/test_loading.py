@@ -12,7 +12,7 @@ from pagoda.dialogue.domain.city import city
 from pagoda.graph import loading as graph_load
 from pagoda.graph.errors import GraphLoadError, GraphUnavailableError
 from pagoda.graph.graph import Graph
-from pagoda.graph.loading import GraphData, LoadCounts, NodeTable, RelationTable, load
+from pagoda.graph.loading import GraphData, LoadCounts, NodeTable, RelationTable, load, merge
 
 
 class Recorder:
@@ -61,6 +61,17 @@ def test_a_load_puts_everything_in_and_tells_how_far_it_is(city_graph: Graph, vi
         f"MATCH (h:{house})-[d:DRAWS_FROM]->(w:`{well}`) RETURN h.n AS n, d.m AS m, w.depth AS depth"
     )
     assert sorted((row["n"], row["m"], row["depth"]) for row in rows) == [(n, n, 4.5) for n in range(25)]
+
+
+def test_a_load_checks_its_rows_once_and_so_does_a_merge(
+    city_graph: Graph, village: GraphData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[GraphData] = []
+    monkeypatch.setattr(graph_load, "_check", checked.append)
+    load(city_graph, village)
+    assert len(checked) == 1
+    merge(city_graph, village)
+    assert len(checked) == 2
 
 
 def test_a_second_load_of_the_same_data_writes_nothing(city_graph: Graph, village: GraphData) -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from pagoda.errors import ConfigError, InvalidParameterError
 from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 from pagoda.graph.schema import LOAD_LABEL
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import Interaction, InteractionLog
 from pagoda.recommend.data.things import write_things
 from pagoda.recommend.desk import Desk
 from pagoda.recommend.folder import PEOPLE, THINGS, set_up
-from pagoda.recommend.paths import RecommendationGraph
+from pagoda.recommend.paths import RecommendationGraph, graph_data
 from pagoda.recommend.recommender import Recommender
 from pagoda.recommend.store import Refusal, StoredEvent
 
@@ -45,9 +46,8 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 
 @pytest.fixture(scope="module")
 def filled(graph: Graph, city: City, visits: InteractionLog) -> RecommendationGraph:
-    made = RecommendationGraph(graph)
-    made.fill(visits, city.things)
-    return made
+    load(graph, graph_data(visits, city.things))
+    return RecommendationGraph(graph)
 
 
 def test_every_path_holds_in_the_log_and_among_the_contributions(
