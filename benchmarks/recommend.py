@@ -5,7 +5,8 @@
 Each data set is the reader's own copy, and each is left out where it is not named. `--movielens` takes GroupLens'
 `ratings.csv` (userId, movieId, rating, timestamp), or JSON lines of users with [item, rating, timestamp]; `--beauty`
 a file of "user item item ..." lines (S3-Rec's); `--ml1m` the folder of gSASRec's split, whose test/input.txt may be
-absent: the last thing but one of most users is then lost to every model. `--train` trains the sequence model for those
+absent: the last thing but one of most users is then lost to every model, and the figures of docs/recommend.md, whose input
+had it put back, do not come out. `--train` trains the sequence model for those
 two, in `--work`, from where a broken run goes on; `--network` makes it one of MovieLens' models, on the first split
 alone. `--serving` times a known user at 10,000 items by a model that is kept in `--work`, `--answers` counts what must
 never be shown. Figures go to `--out`.
