@@ -7,7 +7,7 @@ Texts are the caller's: of JSON lines or JSON lists the longest text field of ea
 `text`. Where there are fewer than items they come again, each time with another number before them and at least four
 days later, so that no text is kept for two. Companies and labels are drawn, as the models are measured elsewhere: what
 is measured is grouping, storage, windows over five rules, and alerts. CPU time, not wall time. With a folder that stays
-a run that was stopped goes on where it was; the seconds of all its parts are summed.
+a run that was stopped goes on where it was, by the same arguments alone; the seconds of all its parts are summed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+from resumed import claim, digest
 
 from pagoda.language import language_of
 from pagoda.opinions.alerts.rules import AlertCondition, AlertRule
@@ -116,6 +118,7 @@ def measure(folder: Path, texts: list[str], count: int, days: float, *, groups: 
     """Take all items that the folder's database does not hold yet, close, and look at the files."""
     companies = tuple(Company(f"c{number}", (f"Company {number}",)) for number in range(NUM_COMPANIES))
     place, spent = folder / "watch", Spent(folder / "spent.json")
+    claim(folder, texts=digest(texts), items=count, days=days, groups=groups)
     place.mkdir(exist_ok=True)
     settings = MonitorConfig(companies, str(place / "watch.db"), RULES)
     text_bytes, batch = 0, list[Item]()
@@ -163,7 +166,6 @@ def main() -> None:
     texts = [text.strip() for path in given.texts for text in texts_of(path) if text.strip()]
     with tempfile.TemporaryDirectory() as passing:
         folder = given.folder or Path(passing)
-        folder.mkdir(parents=True, exist_ok=True)
         found = measure(folder, texts, given.items, given.days, groups=not given.without_grouping)
     print(json.dumps({"texts": len(texts), **asdict(found)}))
 

@@ -5,11 +5,10 @@
 Each data set is the reader's own copy, and each is left out where it is not named. `--movielens` takes GroupLens'
 `ratings.csv` (userId, movieId, rating, timestamp), or JSON lines of users with [item, rating, timestamp]; `--beauty`
 a file of "user item item ..." lines (S3-Rec's); `--ml1m` the folder of gSASRec's split, whose test/input.txt may be
-absent: the last thing but one of most users is then lost to every model, and the figures of docs/recommend.md, whose input
-had it put back, do not come out. `--train` trains the sequence model for those
-two, in `--work`, from where a broken run goes on; `--network` makes it one of MovieLens' models, on the first split
-alone. `--serving` times a known user at 10,000 items by a model that is kept in `--work`, `--answers` counts what must
-never be shown. Figures go to `--out`.
+absent: the last thing but one of most users is then lost to every model, and docs/recommend.md's figures, whose input
+had it put back, do not come out. `--train` trains the sequence model for those two, in `--work`, from where a broken
+run goes on; `--network` makes it one of MovieLens' models, on the first split alone. `--serving` times a known user at
+10,000 items by a model that is kept in `--work`, `--answers` counts what must never be shown. Figures go to `--out`.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from resumed import claim
 
 from pagoda.recommend.comparison import SPLITS, compared
 from pagoda.recommend.data.interactions import InteractionLog
@@ -141,6 +141,7 @@ def serving(folder: Path, num_items: int = 10_000, num_users: int = 2000, num_qu
 
     The first run trains it, which takes minutes on which nothing depends: time the questions by the second.
     """
+    claim(folder, items=num_items, users=num_users, settings=repr(RecommenderSettings()))
     log = shop(num_items, num_users)
     if not (folder / CURRENT).is_file():
         save_model(Recommender.train(log), folder)

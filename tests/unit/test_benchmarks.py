@@ -34,8 +34,10 @@ batching_speedup = importlib.import_module("batching_speedup")
 bookkeeping = importlib.import_module("bookkeeping")
 headline = importlib.import_module("headline")
 headline_report = importlib.import_module("headline_report")
+opinions_capacity = importlib.import_module("opinions_capacity")
 quantised = importlib.import_module("quantised")
 rag_generated = importlib.import_module("rag_generated")
+recommend = importlib.import_module("recommend")
 static_batching = importlib.import_module("static_batching")
 subject = importlib.import_module("subject")
 traces = importlib.import_module("traces")
@@ -403,3 +405,22 @@ def test_a_file_beside_its_source_is_measured_as_the_quantisation_that_made_it_w
     assert row["quality"]["licence"]["kl"] == pytest.approx(quality.kl, rel=1e-2)
     assert row["quality"]["licence"]["perplexity"] == pytest.approx(quality.perplexity, rel=1e-5)
     assert row["bits"] == pytest.approx(made.size.bits_per_weight, rel=0.01)
+
+
+def test_a_stopped_run_goes_on_by_its_own_arguments_alone(tmp_path: Path) -> None:
+    texts = [f"Alder results number {number}" for number in range(6)]
+    opinions_capacity.measure(tmp_path / "one", texts, 6, 1.0, groups=False)
+    again = opinions_capacity.measure(tmp_path / "one", texts, 6, 1.0, groups=False)
+    assert (again.items, again.stories) == (6, 6)
+    for given, count, days, groups in (
+        (texts[1:], 6, 1.0, False), (texts, 7, 1.0, False), (texts, 6, 2.0, False), (texts, 6, 1.0, True),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit, match="other arguments"):
+            opinions_capacity.measure(tmp_path / "one", given, count, days, groups=groups)
+    recommend.serving(tmp_path / "serving", 50, 20, 3)
+    recommend.serving(tmp_path / "serving", 50, 20, 5)
+    with pytest.raises(SystemExit, match="items 50"):
+        recommend.serving(tmp_path / "serving", 100, 20, 3)
+    (tmp_path / "one" / "arguments.json").unlink()
+    with pytest.raises(SystemExit, match="not known"):
+        opinions_capacity.measure(tmp_path / "one", texts, 6, 1.0, groups=False)
