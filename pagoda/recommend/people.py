@@ -24,7 +24,7 @@ class Person:
 
 
 class Audience:
-    """By id. Somebody unknown has an empty history, and no place here until something of theirs is told."""
+    """By id. Somebody unknown has an empty history, and no place here until a welcome, or until something is told."""
 
     def __init__(self) -> None:
         self._known: dict[str, Person] = {}

@@ -35,8 +35,9 @@ _CUT = ("...", "…")
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """words: small letters, numbers without separators, the sign %; is_capital: of each, whether it began with one.
+    """words: in small letters; Chinese characters; numbers without marks of thousands, with a sign before them; %
 
+    is_capital: of each word, whether it began with a capital
     is_cut: it goes on somewhere else, and its last word may be half of one
     """
 
