@@ -108,7 +108,12 @@ class ServiceDesk:
 
     def _begun(self, session: str, user: str) -> HeldConversation:
         held = self._takeovers.begun(session, user or session)
-        if user in ("", held.user) or self._takeovers.name_user(session, user):
+        if user in ("", held.user):
+            return held
+        if held.user == session:
+            # Before the name, which is all that tells what was kept under the session.
+            self._desk.forget(session)
+        if self._takeovers.name_user(session, user):
             return held
         raise InvalidRequestError(
             f"this conversation is of user {held.user!r:.140}, and {user!r:.140} was given: leave user out, or begin "
@@ -128,8 +133,15 @@ class ServiceDesk:
         }
 
     def forget(self, session: str) -> bool:
-        """Delete a conversation; False where there was none. Blocks are the person's, and stay."""
+        """Delete a conversation; False where there was none. Blocks are the person's, and stay.
+
+        Of nobody who is known, blocks and what was shown go with it. A session of which nothing is held may be the id
+        of somebody who is: nothing of theirs goes.
+        """
         with self._alone(session):
+            held = self._takeovers.of(session)
+            if held is not None and held.user == session:
+                self._desk.forget(session)
             was_held = self._takeovers.forget(session)
             return self.agent.forget(session) or was_held
 

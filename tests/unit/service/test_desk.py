@@ -12,13 +12,19 @@ from typing import Any
 
 import pytest
 
+from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.graph import Graph
+from pagoda.graph.loading import load
 from pagoda.rag.pipeline import RAG
+from pagoda.recommend.desk import Desk
+from pagoda.recommend.paths import RecommendationGraph
+from pagoda.recommend.store import Refusal
 from pagoda.service import desk as desk_module
 from pagoda.service.desk import ServiceDesk
 from pagoda.service.settings import ServiceSettings
+from pagoda.service.shipped import set_up_visits
 from pagoda.service.takeovers import Takeovers
 from patience import HANG_S
 from word_embedder import WordEmbedder
@@ -47,6 +53,9 @@ class Agent:
         assert self.slow.wait(HANG_S)
         return self.sessions.end_hand_offs(session) > 0
 
+    def forget(self, session: str) -> bool:
+        return self.sessions.delete(session)
+
     def close(self) -> None:
         self.sessions.close()
 
@@ -58,7 +67,7 @@ class SmallDesk(ServiceDesk):
         self.slow_agent = Agent()
         self.agent: Any = self.slow_agent
         self._rag: Any = SimpleNamespace(status=lambda: SimpleNamespace(num_documents=0))
-        self._desk: Any = SimpleNamespace(facts=dict)
+        self._desk: Any = SimpleNamespace(facts=dict, forget=lambda user: 0)
         self._takeovers = Takeovers(folder / "takeovers.sqlite")
         self._held.callback(self._takeovers.close)
         self._held.callback(self.agent.close)
@@ -189,3 +198,46 @@ def test_a_user_may_be_told_later_and_is_not_exchanged(desk: SmallDesk) -> None:
         desk.say("a", "hello", "person-002")
     assert refused.value.param == "user"
     assert (desk.conversation("a")["user"], len(desk.conversation("a")["entries"])) == ("person-001", 4)
+
+
+def keep_shown(desk: SmallDesk, tmp_path: Path) -> tuple[Desk, Graph]:
+    """The recommender's desk over the city and its visits, with a graph, in place of the one that keeps nothing."""
+    pytest.importorskip("arcadedb_embedded", reason="needs the dialogue extra")
+    graph, shelf = Graph.embedded(tmp_path / "graph"), tmp_path / "shelf"
+    load(graph, city())
+    set_up_visits(shelf)
+    desk._desk = Desk(shelf, RecommendationGraph(graph))
+    desk._held.callback(graph.close)
+    desk._held.callback(desk._desk.close)
+    return desk._desk, graph
+
+
+def kept_of(shelf: Desk, graph: Graph, user: str) -> tuple[int, int]:
+    """(rows of the store, persons of the graph)"""
+    rows = sum(map(len, shelf.export(user).values()))
+    return rows, len(graph.read("MATCH (p:Person {id: $user}) RETURN p.id", {"user": user}))
+
+
+@pytest.mark.parametrize("leave", [lambda desk: desk.forget("a"), lambda desk: desk.say("a", "it is me", "person-001")])
+def test_what_nobody_who_is_known_was_shown_goes_with_the_conversation_and_with_its_namelessness(
+    desk: SmallDesk, tmp_path: Path, leave: Callable[[ServiceDesk], Any]
+) -> None:
+    shelf, graph = keep_shown(desk, tmp_path)
+    desk.say("a", "hello")
+    shelf.welcome("a")
+    shelf.recommend("a", 3)
+    shelf.block(Refusal("a", kind="cuisine:Sichuan"))
+    assert kept_of(shelf, graph, "a") == (4, 1)
+    leave(desk)
+    assert kept_of(shelf, graph, "a") == (0, 0)
+
+
+def test_what_is_kept_of_a_person_stays_when_a_conversation_goes(desk: SmallDesk, tmp_path: Path) -> None:
+    shelf, graph = keep_shown(desk, tmp_path)
+    desk.say("a", "hello", "person-001")
+    shelf.block(Refusal("person-001", kind="cuisine:Sichuan"))
+    before = kept_of(shelf, graph, "person-001")
+    assert desk.forget("a")
+    assert not desk.forget("person-001")
+    assert kept_of(shelf, graph, "person-001") == before
+    assert all(before)
