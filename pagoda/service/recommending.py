@@ -25,7 +25,7 @@ from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.paths import ReasonPath, Why
 from pagoda.recommend.recommendation import Recommendation
 from pagoda.recommend.store import Refusal
-from pagoda.service.refusals import Refusals, Unwanted
+from pagoda.service.refusals import Refusals, Unwanted, is_asked
 from pagoda.service.words import ServiceWords, words_of
 
 RECOMMENDER = "recommender"
@@ -65,11 +65,11 @@ class Recommending:
         A kind that is named without a list that was recommended is left out of a search, and blocked only for good.
         """
         refused = self._refusals.of(errand.text, errand.shown, read.slots)
-        if not refused or not refused.is_only:
+        is_for_good = self._refusals.is_for_good(errand.text)
+        if not refused or not refused.is_only or is_asked(errand.text, is_for_good=is_for_good):
             return ""
         if refused.rows:
             return _NOT_ONE
-        is_for_good = self._refusals.is_for_good(errand.text)
         return _NOT_KIND if is_for_good or (errand.shown and self._recommended(errand) == errand.shown) else ""
 
     # Recommend

@@ -50,6 +50,12 @@ _CHOOSE = re.compile(
     r"|\b(?:number|no\.|option|#) ?(?P<number>\d{1,2})\b|^\s*(?P<bare>\d{1,2})\s*[.。)）]?\s*$",
     re.IGNORECASE,
 )
+# "The first time", 第二天: numbers of something else than a list.
+_NO_ROW = re.compile(
+    r"\s*(?:times?|floors?|days?|nights?|weeks?|visit|half|part|of(?!\s+(?:them|these|those|the (?:list|three|two))))\b"
+    r"|[次天层楼周年月步遍回代届晚夜]",
+    re.IGNORECASE,
+)
 
 
 def acts_of(text: str, domain: Domain, context: TurnContext | None = None) -> tuple[Act, ...]:
@@ -128,12 +134,14 @@ def without_choice(text: str) -> str:
 def choices_in(text: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, number) of every "the second one" and its like; numbers from 1, -1 the last.
 
+    Of a list that is shown: neither "the first time" nor 第二天.
+
     >>> list(choices_in("第二个和第三个"))
     [(0, 3, 2), (4, 7, 3)]
     """
     for found in _CHOOSE.finditer(text):
         number = _number(found)
-        if number is not None and not found["bare"]:
+        if number is not None and not found["bare"] and _NO_ROW.match(text, found.end()) is None:
             yield found.start(), found.end(), number
 
 
@@ -159,7 +167,8 @@ def _number(found: re.Match[str]) -> int | None:
     if found["last"]:
         return -1
     if found["zh"]:
-        return _DIGITS.get(found["zh"]) or (int(found["zh"]) if found["zh"].isdecimal() else None)
+        return _DIGITS.get(found["zh"]) or (int(found["zh"]) or None if found["zh"].isdecimal() else None)
     if ordinal := found["en"] or found["en_one"]:
         return _ORDINALS[ordinal.lower()]
-    return int(found["number"] or found["bare"])
+    # Nothing has the number 0.
+    return int(found["number"] or found["bare"]) or None

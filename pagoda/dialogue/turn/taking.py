@@ -111,9 +111,9 @@ class TurnTaker:
     # Errands
 
     def _claimed(self, session_id: str, read: Understanding, before: State) -> Understanding:
-        """The reading of a sentence that another storey knows for its own; not while choices wait for an answer."""
+        """The reading of a sentence that another storey knows for its own; not while something waits for an answer."""
         claims = self._elsewhere.claims
-        if claims is None or (before.question is not None and before.question.choices):
+        if claims is None or before.is_confirming or (before.question is not None and before.question.choices):
             return read
         try:
             intent = claims(self._errand(session_id, read, read.intent, before), read)

@@ -117,6 +117,10 @@ def test_what_was_shown_and_why_is_the_recommenders_to_know(monkeypatch: pytest.
         ("no horror films", (), ""),
         ("no horror films", (COMEDY.id, HORROR.id), "not_this_kind"),
         ("horror films", (COMEDY.id, HORROR.id), ""),
+        ("Isn't the second one closed on Mondays?", (), ""),
+        ("why no horror films", (COMEDY.id, HORROR.id), ""),
+        ("除了第二个还有别的吗", (), ""),
+        ("can you never show me horror films again?", (), "not_this_kind"),
     ],
 )
 def test_a_kind_is_left_out_of_a_search_and_blocked_of_a_list_that_was_recommended(

@@ -7,7 +7,7 @@ import pytest
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.nlu.understanding import SlotValue
 from pagoda.recommend.data.city import read_city
-from pagoda.service.refusals import Refusals
+from pagoda.service.refusals import Refusals, is_asked
 
 KINDS = {kind.id: kind for thing in read_city().things for kind in thing.kinds}
 SHOWN = tuple(NodeValue("Restaurant", f"restaurant-{row}", f"店{row}", f"Place {row}") for row in range(3))
@@ -37,7 +37,23 @@ def test_what_is_named_and_negated_is_refused(text: str, rows: tuple[int, ...], 
     assert refused.is_only
 
 
-@pytest.mark.parametrize("text", ["the second one", "来点川菜", "why not Sichuan", "we moved towards attractions, no"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the second one",
+        "来点川菜",
+        "why not Sichuan",
+        "we moved towards attractions, no",
+        "I can't see the second one",
+        "no the second one",
+        "This is not the first time I ask",
+        "不是第一次来",
+        "我没去第二个",
+        "we are not on the first floor",
+        "not number 0",
+        "不要第00个",
+    ],
+)
 def test_what_is_not_negated_is_not_refused(text: str) -> None:
     assert not REFUSALS.of(text, SHOWN)
 
@@ -52,6 +68,31 @@ def test_a_sentence_that_wants_something_besides_is_no_refusal_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "is_so"),
     [
+        ("Isn't the second one closed on Mondays?", True),
+        ("Why isn't the second one open on Monday?", True),
+        ("Anything other than the second one?", True),
+        ("为什么没有第二个", True),
+        ("为什么不推荐第二个？", True),
+        ("除了第二个还有别的吗", True),
+        ("为什么不推荐川菜？", True),
+        ("怎么没有川菜", True),
+        ("除了川菜还有什么推荐", True),
+        ("why don't you recommend Sichuan", True),
+        ("不要第二个，好吗？", False),
+        ("not the second one, ok?", False),
+        ("could you never show me comedies again?", False),
+        ("别再推荐川菜了可以吗", False),
+        ("can you skip the second one?", False),
+        ("no more Sichuan please", False),
+    ],
+)
+def test_a_question_refuses_nothing_unless_it_is_a_request(text: str, is_so: bool) -> None:
+    assert is_asked(text, is_for_good=REFUSALS.is_for_good(text)) is is_so
+
+
+@pytest.mark.parametrize(
+    ("text", "is_so"),
+    [
         ("no more Sichuan please", True),
         ("never recommend Cantonese food again", True),
         ("以后别给我看松月区的", True),
@@ -59,6 +100,18 @@ def test_a_sentence_that_wants_something_besides_is_no_refusal_alone() -> None:
         ("no Sichuan please", False),
         ("不要川菜", False),
         ("can you recommend something that is not Sichuan", False),
+        ("我以后不吃川菜了", True),
+        ("以后，不要川菜", True),
+        ("from now on, no Sichuan", True),
+        ("至少推荐三家餐厅，不要川菜", False),
+        ("有什么特别推荐的，不要川菜", False),
+        ("今晚吃饭，不要川菜，有多少推荐", False),
+        ("三天以后去吃饭，不要川菜", False),
+        ("晚上八点以后还营业的餐厅，不要川菜", False),
+        ("不要川菜推荐一家餐厅", False),
+        ("I don't want Sichuan so can you suggest something", False),
+        ("not Sichuan please show me others", False),
+        ("restaurants that are not Sichuan in the next block", False),
     ],
 )
 def test_for_good_is_what_is_said_of_the_next_lists_too(text: str, is_so: bool) -> None:

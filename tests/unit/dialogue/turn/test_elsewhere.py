@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -133,6 +134,16 @@ def test_a_sentence_that_whoever_does_errands_claims_is_theirs() -> None:
     wish = read("no more Thai", "find_restaurant", slots=(SlotValue("cuisine", "Thai", 8, 12),))
     assert made.take("s", wish, State(), NOON).source == "recommender"
     assert [one.intent for one in desk.errands] == ["not_this_kind"]
+
+
+def test_nothing_is_claimed_while_a_booking_waits_for_a_yes() -> None:
+    booking = take(Desk(), read("book a table", "book_restaurant", slots=(SlotValue("people", "four", 0, 4),))).state
+    assert booking.task is not None
+    made = taker(desk := Desk())
+    made._elsewhere = Elsewhere(None, desk, lambda errand, read: "not_this_one")
+    waiting = replace(booking, task=replace(booking.task, stage="confirming"))
+    made.take("s", read("no, the second one", "choose", acts=(Act("choose", value="2"),)), waiting, NOON)
+    assert desk.errands == []
 
 
 @pytest.mark.parametrize(
