@@ -42,6 +42,8 @@ def told(text: str, intent: str, under_way: str = "") -> Understanding:
         ("坐地铁能去吗", "find_restaurant"),
         ("I need a taxi to the restaurant", "find_restaurant"),
         ("can you find me some museums in the centre", "find_hotel"),
+        ("找家药店", "find_restaurant"),
+        ("推荐个博物馆", "recommend"),
     ],
 )
 def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> None:
@@ -65,6 +67,16 @@ def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> 
         ("I need a restaurant near the museum", "find_restaurant"),
         ("find me a cheap place to eat", "find_restaurant"),
         ("I want to take my boss to a diner", "find_restaurant"),
+        ("book the Golden Wok for two tomorrow", "book_restaurant"),
+        ("find the Jade Palace", "find_restaurant"),
+        ("I want a suite", "find_hotel"),
+        ("订个套房", "find_hotel"),
+        ("找个公寓", "find_hotel"),
+        ("找个性价比高的", "find_restaurant"),
+        ("找个体面的地方吃饭", "find_restaurant"),
+        ("推荐几个热门的", "find_film"),
+        ("以后别给我推荐西餐", "recommend"),
+        ("以后别给我推荐景点", "not_this_kind"),
     ],
 )
 def test_a_wish_that_only_mentions_it_stays_one(text: str, intent: str) -> None:
@@ -73,6 +85,36 @@ def test_a_wish_that_only_mentions_it_stays_one(text: str, intent: str) -> None:
 
 def test_what_a_search_under_way_is_asked_to_have_is_no_other_wish() -> None:
     assert told("他们家有没有标准间", "find_hotel", "find_hotel").intent == "find_hotel"
+
+
+@pytest.mark.parametrize(
+    ("text", "under_way"),
+    [
+        ("I also need a bathtub", "find_hotel"),
+        ("I want a balcony", "find_hotel"),
+        ("我要订一个包间", "book_restaurant"),
+        ("找个靠窗的位置", "book_restaurant"),
+        ("再订个蛋糕", "book_restaurant"),
+    ],
+)
+def test_what_is_wished_of_a_task_under_way_is_no_other_thing(text: str, under_way: str) -> None:
+    assert told(text, under_way, under_way).intent == under_way
+
+
+@pytest.mark.parametrize(
+    "text", ["找个评分4分以上的景点", "帮我叫辆出租车", "I also need a taxi", "find me a pharmacy"]
+)
+def test_another_sort_of_thing_is_one_whatever_is_under_way(text: str) -> None:
+    if not text.isascii():
+        pytest.importorskip("jieba", reason="Chinese nouns are those of its dictionary")
+    assert told(text, "find_restaurant", "find_hotel").intent == OUT_OF_SCOPE
+
+
+def test_what_is_sought_by_its_name_is_here_or_not_found() -> None:
+    read = Understanding(
+        "find the jade pagoda", "en", "find_restaurant", 0.9, (SlotValue("name", "jade pagoda", 9, 20),)
+    )
+    assert FOREIGN.told(read, TurnContext()).intent == "find_restaurant"
 
 
 def test_what_is_no_wish_is_not_looked_at() -> None:
