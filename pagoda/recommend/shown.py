@@ -1,7 +1,8 @@
 """What people were shown, written behind the answers: nobody waits for it, and no answer fails of it.
 
 Beside `desk`. One thread takes what has gathered and writes it at once. What cannot be written is let go with a line in
-the log, and so is what comes while too much waits: it is a statistic of lists, and no promise to anybody.
+the log, and so is what comes while too much waits. Reasons are read from here: where they were let go, none is known,
+and that a thing was recommended must be kept by whoever recommended it.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class ServiceDesk:
             self._takeovers = Takeovers(folder / "takeovers.sqlite")
             self._held.callback(self._takeovers.close)
             domain = service_domain()
-            recommending = Recommending(self._desk, graph, domain, self._user_of)
+            recommending = Recommending(self._desk, graph, domain, self._user_of, self._turns)
             self._rag = reading.result()
             documents = documents_of(self._rag, settings.least_confidence)
             answering = Elsewhere(documents, recommending, recommending.claims)

@@ -1,13 +1,14 @@
 """The recommender's errands in a conversation: recommend, say why, and never again this one or this kind.
 
-Between the dialogue and the recommender: *errand -> list or block -> sentences*. What somebody was shown, why, and what
-is never to be shown again are the recommender's to know and the graph's to bear (`recommend.desk`); which sentence is
-about which of it is told here, and how it is said.
+Between the dialogue and the recommender: *errand -> list or block -> sentences*. Why something was shown, and what is
+never to be shown again, are the recommender's to know and the graph's to bear (`recommend.desk`); that it was
+recommended in this conversation stands in its turns. Which sentence is about which of it is told here, and how it is
+said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -35,19 +36,33 @@ _WHY, _NOT_ONE, _NOT_KIND, _RECOMMEND = "why_recommended", "not_this_one", "not_
 
 
 class Recommending:
-    """Does errands. user_of: whose a session is
+    """Does errands. user_of: whose a session is; turns_of: what was said in it, with the `details` of each turn
 
     Raises GraphError and RecommendStoreError as graph and store do. The dialogue apologises for the first, in a turn
     that is kept; with the second the turn is not taken, and may be said again.
     """
 
-    def __init__(self, desk: Desk, graph: Graph, domain: Domain, user_of: Callable[[str], str]) -> None:
-        self._desk, self._user_of = desk, user_of
+    def __init__(
+        self,
+        desk: Desk,
+        graph: Graph,
+        domain: Domain,
+        user_of: Callable[[str], str],
+        turns_of: Callable[[str], Sequence[Mapping[str, Any]]],
+    ) -> None:
+        self._desk, self._user_of, self._turns_of = desk, user_of, turns_of
         finders = [intent for intent in domain.intents.values() if intent.query is not None]
         self._nodes = {intent.sought: _nodes(graph, domain, intent.sought) for intent in finders}
         self._groups = {intent.sought: _groups(domain, intent) for intent in finders}
-        kinds = {kind.id: kind for thing in desk.things.values() for kind in thing.kinds}
-        self._refusals = Refusals(kinds.values())
+        self._last_refusals = _refusals_of(desk.things)
+
+    @property
+    def _refusals(self) -> Refusals:
+        """Of the kinds that there are now: a training may bring others."""
+        things = self._desk.things
+        if self._last_refusals[0] is not things:
+            self._last_refusals = _refusals_of(things)
+        return self._last_refusals[1]
 
     def __call__(self, errand: Errand) -> Answered | None:
         """What the recommender says; None where it has nothing for a search, which the graph then answers."""
@@ -101,10 +116,12 @@ class Recommending:
         if node is None:
             return Answered(words.which, RECOMMENDER)
         name, user, item = node.name(errand.language), self._user_of(errand.session_id), str(node.key)
-        # What a search found may have been recommended at some other time, which is not what is asked about.
-        why = self._desk.why(user, item) if item in self._desk.last_shown(user) else None
-        if why is None:
+        # What a search found may have been recommended in another conversation, which is not what is asked about.
+        if not any(item in listed for listed in self._lists(errand)):
             return Answered(words.not_recommended.format(name=name), RECOMMENDER)
+        why = self._desk.why(user, item)
+        if why is None:
+            return Answered(words.no_reason.format(name=name), RECOMMENDER, {"item": item, "paths": []})
         reasons, paths = self._reasons(why, errand.language, words)
         details = {"item": why.recommendation.item, "paths": paths}
         if not reasons:
@@ -196,16 +213,26 @@ class Recommending:
         return next(iter((*self._recommended(errand), *errand.shown)), None)
 
     def _recommended(self, errand: Errand) -> tuple[NodeValue, ...]:
-        """Of the last list that this person was recommended, what is on the table; all of it where nothing is."""
-        last = self._desk.last_shown(self._user_of(errand.session_id))
+        """Of the last list of this conversation, what is on the table; all of it where nothing is."""
+        last = next(reversed(self._lists(errand)), [])
         if errand.shown:
             return tuple(node for node in errand.shown if str(node.key) in last)
         held = (nodes[item] for item in last for nodes in self._nodes.values() if item in nodes)
         return tuple(held)
 
+    def _lists(self, errand: Errand) -> list[list[str]]:
+        """Ids of what was recommended in this conversation, list by list, whoever it was then taken for."""
+        told = (turn["details"].get("items", ()) for turn in self._turns_of(errand.session_id))
+        return [[one["item"] for one in items] for items in told if items]
+
     def _kinds(self, item: str) -> tuple[KindOfThing, ...]:
         thing: CatalogueItem | None = self._desk.things.get(item)
         return thing.kinds if thing is not None else ()
+
+
+def _refusals_of(things: Mapping[str, CatalogueItem]) -> tuple[Mapping[str, CatalogueItem], Refusals]:
+    kinds = {kind.id: kind for thing in things.values() for kind in thing.kinds}
+    return things, Refusals(kinds.values())
 
 
 def _told_kind(kind: KindOfThing, errand: Errand, words: ServiceWords) -> str:

@@ -11,7 +11,7 @@ from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.turn.elsewhere import Errand
 from pagoda.nlu.understanding import Understanding
 from pagoda.recommend.data.city import read_city
-from pagoda.recommend.data.things import CatalogueItem
+from pagoda.recommend.data.things import CatalogueItem, KindOfThing
 from pagoda.recommend.paths import Why
 from pagoda.recommend.recommendation import Reason, Recommendation
 from pagoda.recommend.store import Refusal
@@ -28,6 +28,7 @@ class Shelf:
 
     def __init__(self, *shown: str) -> None:
         self.shown, self.calls = list(shown), list[tuple[Any, ...]]()
+        self.reasons = {*shown}
 
     def welcome(self, user: str) -> None:
         self.calls.append(("welcome", user))
@@ -35,13 +36,15 @@ class Shelf:
     def recommend(self, *args: Any, **more: Any) -> list[Any]:
         return []
 
-    def last_shown(self, user: str) -> list[str]:
-        return self.shown
+    def turns(self, session: str) -> list[dict[str, Any]]:
+        """A turn with the list, where there is one, and one without."""
+        items = [{"item": item} for item in self.shown]
+        return [{"details": {"items": items} if items else {}}, {"details": {}}]
 
     def why(self, user: str, item: str) -> Why | None:
         self.calls.append(("why", user, item))
         reasons = (Reason("popular", 1.0),)
-        return Why(Recommendation(item, 1.0, reasons), "m", (), (), takers=7) if item in self.shown else None
+        return Why(Recommendation(item, 1.0, reasons), "m", (), (), takers=7) if item in self.reasons else None
 
     def not_again(self, user: str, item: str, kind: str = "") -> Refusal:
         self.calls.append(("not_again", user, item, kind))
@@ -70,7 +73,7 @@ def errands(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Recommending:
     monkeypatch.setattr(recommending, "named_nodes", lambda *args: [])
     desk: Any = shelf
     graph: Any = None
-    return Recommending(desk, graph, Domain.load(), lambda session: "ann")
+    return Recommending(desk, graph, Domain.load(), lambda session: "ann", shelf.turns)
 
 
 def errand(text: str, language: Any = "en", intent: str = "not_this_kind", chosen: bool = True) -> Errand:
@@ -98,7 +101,7 @@ def test_a_kind_is_what_is_refused_by_its_name_and_else_the_items_own(
     assert (own if blocked == "genre:Comedy" else ("block", "ann", "", blocked)) in shelf.calls
 
 
-def test_what_was_shown_and_why_is_the_recommenders_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_is_the_recommenders_to_know_and_what_was_shown_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     do = errands(shelf := Shelf(HORROR.id), monkeypatch)
     why = do(errand("why this one", intent="why_recommended", chosen=False))
     assert why is not None
@@ -107,6 +110,26 @@ def test_what_was_shown_and_why_is_the_recommenders_to_know(monkeypatch: pytest.
     assert other is not None
     assert other.text == f"{COMEDY.name_en} was not recommended: it came up for what you asked for."
     assert [call for call in shelf.calls if call[0] == "why"] == [("why", "ann", HORROR.id)]
+
+
+def test_what_was_recommended_here_is_not_denied_where_its_reasons_are_no_longer_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    do = errands(shelf := Shelf(HORROR.id), monkeypatch)
+    shelf.reasons.clear()  # as with whoever named themselves since
+    why = do(errand("why this one", intent="why_recommended", chosen=False))
+    assert why is not None
+    assert why.text == recommending.words_of("en").no_reason.format(name=HORROR.name_en)
+
+
+def test_what_a_training_brings_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    do = errands(shelf := Shelf(), monkeypatch)
+    wish = errand("no more puppetry please", intent="find_film")
+    read = Understanding(wish.text, "en", "find_film", 0.9)
+    assert do.claims(wish, read) == ""
+    puppets = CatalogueItem("film-999", "木偶", "Puppets", (KindOfThing("genre:Puppetry", "木偶戏", "Puppetry"),))
+    shelf.things = {**THINGS, puppets.id: puppets}
+    assert do.claims(wish, read) == "not_this_kind"
 
 
 @pytest.mark.parametrize(
