@@ -8,6 +8,7 @@ retrieval or recommendation.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -32,6 +33,10 @@ from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
 
 logger = logging.getLogger(__name__)
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+_OF_WHAT_EN = re.compile(
+    r"\b(?:of|for|to)\s+(?:(?:the|an?|my|your|our|their|its|this|that|any|some)\s+)?([\w'’-]+)", re.I
+)
 FROM_DOCUMENTS, NOT_IN_DOCUMENTS = "documents", "not_in_documents"
 
 
@@ -106,7 +111,12 @@ class TurnTaker:
             return False
         # "It" of "how much does it cost" is nothing where nothing was talked of.
         is_back = _has_table(before) and points_back(read.text)
-        return not is_back and self._vocabulary.has_new_thing(beside_property(read, others, self._domain))
+        beside = beside_property(read, others, self._domain)
+        if not _HAN.search(read.text):
+            # "Pls" and "gimme" are new words, and no things that a number may be of.
+            of = {found[1].lower() for found in _OF_WHAT_EN.finditer(read.text)}
+            beside = " ".join(word for word in re.findall(r"[\w'’-]+", beside) if word.lower() in of)
+        return not is_back and self._vocabulary.has_new_thing(beside)
 
     # Errands
 

@@ -57,6 +57,7 @@ _TALK_EN = """
     wanna want wanted wanting way welcome well were what whatever when where whether which while who will willing wish
     with within without wonder wondering work works worry would wow yeah year yes yet you your
     area part side section region neighborhood neighbourhood district city zone street vicinity
+    pls plz thx ty gimme gonna lemme dunno btw tho ur whats hows wheres
     price-range budget cost costs cheap cheaper expensive dollars pounds rate rated rating ratings star stars
     people persons guests guest adult adults child children kids
     monday tuesday wednesday thursday friday saturday sunday mon tue tues wed thu thur thurs fri sat sun
@@ -76,6 +77,9 @@ _TALK_ZH = re.compile(
     "|最低|最高|不高|不低|不错|喜欢|实在|真是|太好了|谢了|求|哪家|哪个|哪些|什么|多少|怎么样|如何|这道菜|这个菜|道菜|美食|特色|好吃|尝尝"
     "|品尝|一家|一个|一间|一部|一下|一些|几个|有没有|是不是|我们|咱们|你们|他们|大家|自己|晚安|您好|你好|亲|哈喽"
 )
+
+# Beside a question, and no things; in a search they are wishes.
+_CHAT_ZH = re.compile("实惠|划算|便宜|问问|打过去?|打电话|打个|拨过去?|看看|想想")
 
 
 class Vocabulary:
@@ -108,7 +112,7 @@ class Vocabulary:
         """Whether a text names something new: an English word, a Chinese noun, or a verb that stands by itself."""
         if not all(self.is_known(word) for word in _LATIN.findall(text)):
             return True
-        runs = _HAN.findall(text)
+        runs = _HAN.findall(_CHAT_ZH.sub("·", text))
         return any(self.has_new(word) for run in runs for word in (*nouns_in(run), *({run} & verbs())))
 
     def _is_known(self, word: str) -> bool:

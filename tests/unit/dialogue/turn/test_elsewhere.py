@@ -153,6 +153,11 @@ def test_nothing_is_claimed_while_a_booking_waits_for_a_yes() -> None:
         ("退款电话是多少", "zh", True),
         ("what is its phone number for refunds?", "en", False),
         ("具体电话是多少", "zh", False),
+        ("phone number pls", "en", False),
+        ("gimme the phone number", "en", False),
+        ("what is the phone number to the lost property?", "en", True),
+        ("电话多少我打过去问问", "zh", False),
+        ("电话实惠吗", "zh", False),
     ],
 )
 def test_a_property_of_what_the_domain_does_not_know_is_asked_of_documents_and_then_of_a_person(
