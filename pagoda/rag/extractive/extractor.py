@@ -352,6 +352,9 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
     text, sentences = hit.text, sentences_of(hit.chunk)
+    if best.group == LOOKED_AT_AGAIN and best.joint is not None and len(hits) < LOOKED_THROUGH:
+        # The second look was fitted to the best of eight passages: of a few notes the first one decides.
+        return best.first, least
     if best.group == LOOKED_AT_AGAIN and best.joint is not None:
         look = look_at(question, hit, sentences, first_look(question, found))
         return load_second_look().probability(look), load_second_look().least
