@@ -212,8 +212,11 @@ class ExtractiveAnswerer:
             return NOTHING
         form, read = form_of(question), self.read_hits(question, hits)
         coverage = coverage or coverage_of(question, read)
+        found = examined(question, read, readings, coverage)
+        if len(hits) >= LOOKED_THROUGH:
+            # What weighs the joint reader was fitted to the best of so many: of a few notes the first look decides.
+            found = self.read_jointly(question, read, found)
         # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
-        found = self.read_jointly(question, read, examined(question, read, readings, coverage))
         found.sort(key=lambda each: (each.is_contrary, -each.probability))
         found[0] = self._read_closely(question, read, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
@@ -352,9 +355,6 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
     text, sentences = hit.text, sentences_of(hit.chunk)
-    if best.group == LOOKED_AT_AGAIN and best.joint is not None and len(hits) < LOOKED_THROUGH:
-        # The second look was fitted to the best of eight passages: of a few notes the first one decides.
-        return best.first, least
     if best.group == LOOKED_AT_AGAIN and best.joint is not None:
         look = look_at(question, hit, sentences, first_look(question, found))
         return load_second_look().probability(look), load_second_look().least
