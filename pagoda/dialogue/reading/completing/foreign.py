@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pagoda.dialogue.reading.closed.wishes import BOOKS
-from pagoda.dialogue.reading.completing.dictionary import nouns, places
+from pagoda.dialogue.reading.completing.dictionary import LONGEST, nouns, places
 from pagoda.dialogue.reading.completing.known import Known
 from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
 from pagoda.dialogue.reading.follow_ups import is_small
@@ -41,7 +41,7 @@ _SAID_OF_IT = re.compile(r"[高低大小多少贵近远]|好(?![好玩看])")
 _DONE_WITH_IT = re.compile(r"[的去来玩逛转走看溜耍游带让给]|好[好玩看]|周末|一下")
 _NOT_SOUGHT = re.compile(r"(?:别|不要|不用|不必|不想)(?:再)?(?:给我|跟我|向我)?推荐$")
 _BOOKED_ZH = re.compile(r"(?:订|预约)(?:一?[个家间张份]|[一两二三四五六七八九十\d]+[个家间张份])?$")
-_LONGEST, _SHORTEST = 5, 2
+_SHORTEST = 2
 # Sorts of things, of which a search or booking under way is none: what else is asked for then is wished of it.
 _SORT_ZH = re.compile(
     "景点|景区|名胜|古迹|公园|博物馆|美术馆|展览|游乐[场园]|动物园|出租车?|的士|打车|网约车|租车|地铁|公交|巴士|火车|高铁|动车|飞机|航班|机票"
@@ -133,7 +133,7 @@ class Foreign:
         before = clause[: found.end()]
         if _NOT_SOUGHT.search(before) is not None or _ROOM.match(found["words"]) is not None:
             return False
-        if _SORT_ZH.search(found["words"][: 2 * _LONGEST]) is not None:
+        if _SORT_ZH.search(found["words"][: 2 * LONGEST]) is not None:
             return not is_under_way or _ASKS_WHETHER.search(before) is None
         return not is_under_way and (not is_booking or _BOOKED_ZH.search(before) is not None)
 
@@ -164,7 +164,7 @@ class Foreign:
     def _noun(self, words: str) -> str:
         """The longest noun, name of a place or word for a place beside that words begin with; "" for none."""
         thing = next((thing for thing in self._things if words.startswith(thing)), "")
-        sizes = range(min(_LONGEST, len(words)), _SHORTEST - 1, -1)
+        sizes = range(min(LONGEST, len(words)), _SHORTEST - 1, -1)
         known = next((words[:n] for n in sizes if words[:n] in nouns() or words[:n] in places()), "")
         beside = re.match(_BESIDE, words)
         return max(thing, known, beside[0] if beside is not None else "", key=len)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from pagoda.dialogue.reading.completing.dictionary import places
+from pagoda.dialogue.reading.completing.dictionary import places, spans_in
 from pagoda.dialogue.reading.places import Place
 
 _CAPITALISED = re.compile(
@@ -36,7 +36,6 @@ _SUPERLATIVE = re.compile(
     r"|最(?:便宜|[贵新旧老长短大小高低])(?!的?[^，。,.]{0,4}\d)",
     re.IGNORECASE,
 )
-_LONGEST_PLACE = 5
 
 
 def unknown_names(text: str, is_seen: Callable[[str], bool], *, is_booking: bool) -> Iterator[Place]:
@@ -62,10 +61,6 @@ def _chinese_places(text: str) -> Iterator[Place]:
     """The longest from the left, with words around it that only a place stands between."""
     if text.isascii():
         return
-    start = 0
-    while start < len(text):
-        ends = range(min(len(text), start + _LONGEST_PLACE), start + 1, -1)
-        end = next((end for end in ends if text[start:end] in places()), 0)
-        if end and _BEFORE_PLACE.search(text[:start]) and _AFTER_PLACE.search(text[end:]):
+    for start, end in spans_in(text, places()):
+        if _BEFORE_PLACE.search(text[:start]) and _AFTER_PLACE.search(text[end:]):
             yield start, end
-        start = end or start + 1
