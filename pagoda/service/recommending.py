@@ -80,8 +80,10 @@ class Recommending:
         A kind that is named without a list that was recommended is left out of a search, and blocked only for good.
         """
         refused = self._refusals.of(errand.text, errand.shown, read.slots)
+        if not refused or not refused.is_only:
+            return ""
         is_for_good = self._refusals.is_for_good(errand.text)
-        if not refused or not refused.is_only or is_asked(errand.text, is_for_good=is_for_good):
+        if is_asked(errand.text, is_for_good=is_for_good):
             return ""
         if refused.rows:
             return _NOT_ONE

@@ -90,7 +90,7 @@ class Refusals:
 
     def __init__(self, kinds: Iterable[KindOfThing]) -> None:
         # "Hot pot" before "pot".
-        self._kinds = sorted(kinds, key=lambda kind: -len(kind.name_en))
+        self._named = [(kind, _name_of(kind)) for kind in sorted(kinds, key=lambda kind: -len(kind.name_en))]
 
     def of(self, text: str, shown: Sequence[NodeValue], others: Sequence[SlotValue] = ()) -> Unwanted:
         """What is refused of the list `shown` and of all kinds. others: what a reader found in the sentence besides."""
@@ -113,7 +113,7 @@ class Refusals:
 
     def _spans(self, plain: str) -> list[tuple[int, int, int | KindOfThing, bool]]:
         """(start, end, number or kind, whether it is refused), in the order of the sentence."""
-        named: list[tuple[int, int, int | KindOfThing]] = [*choices_in(plain), *self._named(plain)]
+        named: list[tuple[int, int, int | KindOfThing]] = [*choices_in(plain), *self._kinds_in(plain)]
         named.sort(key=lambda each: each[:2])
         told = roles(plain, [("named", start, end) for start, end, _ in named])
         has_sign = _REFUSES.search(plain) is not None
@@ -122,11 +122,11 @@ class Refusals:
             for (start, end, what), role in zip(named, told, strict=True)
         ]
 
-    def _named(self, plain: str) -> Iterator[tuple[int, int, KindOfThing]]:
+    def _kinds_in(self, plain: str) -> Iterator[tuple[int, int, KindOfThing]]:
         """(start, end, kind) of the kinds that a text names, none within the name of another."""
         left = plain
-        for kind in self._kinds:
-            for match in _name_of(kind).finditer(left):
+        for kind, name in self._named:
+            for match in name.finditer(left):
                 left = left[: match.start()] + "\0" * len(match[0]) + left[match.end() :]
                 yield match.start(), match.end(), kind
 
