@@ -1,9 +1,9 @@
 """Which of the encodings before Unicode a text was written in, by how likely each makes it.
 
 Beside `encodings`, for bytes that are no Unicode. Most of these encodings accept nearly any bytes, so that only the
-characters tell: every language has some that no text of a few words lacks.
-Each encoding is a model of its language's characters (frequent, common, all others), and the likeliest is believed
-where it stands out. As in Li and Momoi 2001, "A composite approach to language/encoding detection".
+characters tell: every language has some that no text of a few words lacks. Each encoding is a model of its language's
+characters (frequent, common, all others), and the likeliest is believed where it stands out. As in Li and Momoi 2001,
+"A composite approach to language/encoding detection".
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """POST /v1/responses: OpenAI's newer form of a chat, answered by the same generation.
 
-On the token's path: `chat.openai_responses` makes a chat request of the body, `chat_job.chat_job` a job of
-that, and `responses_stream` turns the engine's outputs into items and events, or `rounds.response`, where the model may
-search the server's documents. Nothing is kept, so no response can be
-fetched later.
+On the token's path: `chat.openai_responses` makes a chat request of the body, `chat_job.chat_job` a job of that, and
+`responses_stream` turns the engine's outputs into items and events, or `rounds.response`, where the model may search
+the server's documents. Nothing is kept, so no response can be fetched later.
 """
 
 from __future__ import annotations
