@@ -28,6 +28,7 @@ import numpy as np
 from manuals.judging import Shown, judged
 from manuals.questions import Question, questions
 from manuals.sources import DATA
+from manuals.weights import write_weights
 from sklearn.linear_model import LogisticRegression
 
 from pagoda.rag.answer import Citation
@@ -93,18 +94,26 @@ class Case:
 
 
 def find(
-    name: str, data: Path, half: str, folder: Path, index: Path, wanted: Callable[[str], bool] = bool
+    name: str,
+    data: Path,
+    half: str,
+    folder: Path,
+    index: Path,
+    *,
+    wanted: Callable[[str], bool] = bool,
+    embedder: str | None = None,
+    num_hits: int = NUM_HITS,
 ) -> Iterator[Found]:
-    """Of one half of a set. wanted: of a manual, whether its questions are."""
+    """Of one half of a set. wanted: of a manual, whether its questions are; embedder: of the index"""
     asked = [(_kind(each), each) for each in questions(half, "zh", data)]  # type: ignore[arg-type]
     if half == "develop" and (data / "near.zh.jsonl").is_file():
         asked += [("written", each) for each in questions("near", "zh", data)]
     asked = [(kind, each) for kind, each in asked if wanted(_manual(kind, each))]
     corpus = folder / "corpus" / "zh"
-    with RAG(index / "zh") as rag:
+    with RAG(index / "zh", embedder=embedder) as rag:
         rag.add([corpus], root=corpus)
         for (kind, each), hits in zip(
-            asked, rag.retrieve_batch([each.question for _, each in asked], NUM_HITS), strict=True
+            asked, rag.retrieve_batch([each.question for _, each in asked], num_hits), strict=True
         ):
             yield Found(name, _manual(kind, each), kind, each, list(hits), [_holds(each, hit) for hit in hits])
 
@@ -289,10 +298,9 @@ def write(first: Weights, second: Weights) -> None:
         **{name: round(value, 4) for name, value in first.items()},
     }
     WEIGHTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(f"wrote {WEIGHTS}")
     about = "Logistic regression of chinese/second_look.py, fitted by benchmarks/train_chinese_look.py."
-    look = {"about": about, "least": LEAST, "weights": {name: round(value, 4) for name, value in second.items()}}
-    CHINESE_WEIGHTS.write_text(json.dumps(look, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {WEIGHTS} and {CHINESE_WEIGHTS}")
+    write_weights(CHINESE_WEIGHTS, about, second, least=LEAST)
 
 
 def main() -> None:

@@ -12,17 +12,15 @@ measured is not fitted to. Figures of the others are of each manual by weights f
 from __future__ import annotations
 
 import argparse
-import json
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import train_chinese_look as look
+from manuals.weights import write_weights
 from sklearn.metrics import roc_auc_score
-from train_chinese_look import Case, Found, Weights, case_of, fitted, is_right, order, probabilities
+from train_chinese_look import Case, Found, Weights, case_of, find, fitted, is_right, order, probabilities
 from train_passage_reader import is_kept_back
 
 from pagoda.rag.documents.document import ANSWERS
@@ -31,13 +29,12 @@ from pagoda.rag.extractive.chinese.second_look import (
     READ_WEIGHTS,
     ChineseFirstLook,
     ChineseReadLook,
-    PassageLook,
     look_at_chinese,
     passage_look,
     read_look,
 )
 from pagoda.rag.extractive.extractor import LOOKED_AT_IN_CHINESE, ExtractiveAnswerer, sentences_of
-from pagoda.rag.pipeline import RAG
+from pagoda.rag.extractive.showing.second_look import PassageLook
 
 NUM_HITS = 5
 LEAST = 0.55
@@ -50,9 +47,8 @@ READ = tuple(each.name for each in fields(ChineseReadLook))
 
 def found_in(name: str, data: Path, half: str, folder: Path, index: Path) -> Iterator[Found]:
     """Of one set."""
-    look.RAG = partial(RAG, embedder="bilingual")  # type: ignore[misc,assignment]
-    look.NUM_HITS = NUM_HITS
-    yield from look.find(name, data, half, folder, index, is_kept_back if name.startswith("taught") else bool)
+    wanted = is_kept_back if name.startswith("taught") else bool
+    yield from find(name, data, half, folder, index, wanted=wanted, embedder="bilingual", num_hits=NUM_HITS)
 
 
 def passages_of(case: Case) -> np.ndarray:
@@ -138,14 +134,8 @@ def write(first: Weights, second: Weights) -> None:
     """Both files of the package."""
     about = "Logistic regression of chinese/second_look.py, fitted by benchmarks/train_chinese_reading.py."
     # What orders passages decides nothing, so that it has no least.
-    parts: list[tuple[Path, Weights, dict[str, float]]] = [
-        (PASSAGE_WEIGHTS, first, {}),
-        (READ_WEIGHTS, second, {"least": LEAST}),
-    ]
-    for path, weights, least in parts:
-        told = {"about": about, **least, "weights": {name: round(value, 4) for name, value in weights.items()}}
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        print(f"wrote {path}")
+    write_weights(PASSAGE_WEIGHTS, about, first)
+    write_weights(READ_WEIGHTS, about, second, least=LEAST)
 
 
 def main() -> None:

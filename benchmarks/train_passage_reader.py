@@ -36,7 +36,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pagoda.minilm.encoder import Encoder
-from pagoda.minilm.multilingual import END, NUM_LAYERS, PADDING, START, Multilingual, packaged_file, read_multilingual
+from pagoda.minilm.multilingual import NUM_LAYERS, Multilingual, packaged_file, read_multilingual
 from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Chunk
@@ -47,11 +47,10 @@ from pagoda.rag.retrieval.passage_reader import (
     LOWER,
     MOST_OF_PASSAGE,
     MOST_OF_QUESTION,
-    USUAL,
     WEIGHTS,
-    WIDTH,
     as_asked,
     as_told,
+    pair_log_odds,
 )
 
 TAUGHT = DATA.with_name("manuals_taught")
@@ -148,22 +147,15 @@ class Reader(nn.Module):
             whole = torch.cat([asked + self.side, told])
             hidden[row, : len(whole)], is_piece[row, : len(whole)] = whole, True
         hidden = self._upper().run(hidden, is_piece[:, None, None], range(LOWER, NUM_LAYERS))
-        return torch.stack([self._odds(hidden[row], len(a), len(a) + len(t)) for row, (a, t) in enumerate(parts)])
-
-    def _odds(self, hidden: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
-        asked, told = F.normalize(question.mean(0), dim=0), F.normalize(passage.mean(0), dim=0)
-        closest = (F.normalize(question, dim=1) @ F.normalize(passage, dim=1).T).amax(1).mean()
-        seen = torch.cat([asked * told * WIDTH, (asked - told).abs() * WIDTH, hidden[0]])
-        of_means, of_words, shift = self.scale
-        return (
-            seen @ self.head + self.bias[0] + of_means * (asked @ told - USUAL) + of_words * (closest - USUAL) + shift
+        weigh = {"head": self.head, "bias": self.bias, "scale": self.scale}
+        return torch.stack(
+            [pair_log_odds(hidden[row], len(a), len(a) + len(t), weigh) for row, (a, t) in enumerate(parts)]
         )
 
     def _lower(self, text: str, most: int) -> torch.Tensor:
         if text not in self._below:
-            ids = np.array([[START, *self._multilingual.ids(text)[:most], END]], dtype=np.int64)
-            assert PADDING not in ids
+            ids, is_piece = self._multilingual.padded([self._multilingual.marked(text, most)])
+            assert is_piece.all()
             with torch.no_grad():
                 self._below[text] = self._fixed.run(self._multilingual.embedded(ids), None, range(LOWER))[0]
         return self._below[text]

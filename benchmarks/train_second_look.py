@@ -31,20 +31,20 @@ import numpy as np
 from manuals.judging import Shown, judged
 from manuals.questions import Half, Question, questions
 from manuals.sources import DATA
+from manuals.weights import write_weights
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT
-from pagoda.rag.extractive.english.second_look import WEIGHTS, Look, look_at
+from pagoda.rag.extractive.english.second_look import PASSAGE_WEIGHTS, WEIGHTS, Look, look_at
 from pagoda.rag.extractive.extraction import Extraction
 from pagoda.rag.extractive.extractor import (
     Examined,
     ExtractiveAnswerer,
     ExtractiveSettings,
     coverage_of,
-    examined,
     first_look,
     sentences_of,
 )
@@ -129,12 +129,8 @@ def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
 
 
 def _ranked(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> list[Examined]:
-    """The passages in the order in which `ExtractiveAnswerer.extraction` would show them."""
-    read = answerer.read_hits(question, hits)
-    coverage = coverage_of(question, read)
-    found = examined(question, read, answerer.readings(question, hits, coverage), coverage)
-    found = answerer.read_jointly(question, read, found)
-    return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
+    coverage = coverage_of(question, answerer.read_hits(question, hits))
+    return answerer.ranked(question, hits, answerer.readings(question, hits, coverage), coverage)
 
 
 def load(folder: Path) -> list[Row]:
@@ -230,14 +226,9 @@ def fit(options: argparse.Namespace) -> None:
         chosen = [at for at, row in enumerate(some) if name in (None, row.set)]
         report(name or "all sets", [some[at] for at in chosen], [values[at] for at in chosen])
     if options.export:
-        weights, passage = (
-            {name: round(value, 4) for name, value in found.items()}
-            for found in (fitted(some), fitted_to_passages(some))
-        )
-        about = "Logistic regressions of english/second_look.py, fitted by benchmarks/train_second_look.py."
-        told = {"about": about, "least": LEAST, "weights": weights, "passage": passage}
-        WEIGHTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        print(f"wrote {WEIGHTS}")
+        about = "Logistic regression of english/second_look.py, fitted by benchmarks/train_second_look.py."
+        write_weights(WEIGHTS, about, fitted(some), least=LEAST)
+        write_weights(PASSAGE_WEIGHTS, about, fitted_to_passages(some))
 
 
 def read(options: argparse.Namespace) -> None:

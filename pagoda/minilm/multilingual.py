@@ -105,6 +105,18 @@ class Multilingual:
         plain = " ".join(text.translate(self.normal).split())
         return list(self._tokenizer.encode(plain, add_special_tokens=False).ids) if plain else []
 
+    def padded(self, rows: Sequence[Sequence[int]]) -> tuple[np.ndarray, torch.Tensor]:
+        """int64 [len(rows), longest] and, bool alike, where there is a piece. rows: with the marks around them."""
+        import torch
+
+        longest = max(map(len, rows))
+        ids = np.array([[*row, *[PADDING] * (longest - len(row))] for row in rows], dtype=np.int64)
+        return ids, torch.from_numpy(ids != PADDING)
+
+    def marked(self, text: str, most: int) -> list[int]:
+        """At most so many pieces of a text, with the marks of its start and end."""
+        return [START, *self.ids(text)[:most], END]
+
     def vectors(self, ids: np.ndarray) -> np.ndarray:
         """float32 [*ids.shape, HIDDEN] of pieces, before anything is added."""
         return decoded(self.coded[ids]).reshape(*ids.shape, HIDDEN)

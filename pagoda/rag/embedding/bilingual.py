@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagoda.minilm.multilingual import END, PADDING, START, Multilingual, packaged_file, read_multilingual
+from pagoda.minilm.multilingual import NUM_LAYERS, Multilingual, packaged_file, read_multilingual
 from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.embedding.minilm import MiniLmEmbedder
 from pagoda.rag.embedding.vectors import TokenVectors, normalised, reads
@@ -110,17 +110,17 @@ class BilingualEmbedder:
         """Batches of texts of like length: rows, and the means over their pieces [n, HIDDEN]."""
         import torch
 
-        pieces = [[START, *self._multilingual.ids(text)[:_MOST_PIECES], END] for text in texts]
+        pieces = [self._multilingual.marked(text, _MOST_PIECES) for text in texts]
         order = sorted(range(len(pieces)), key=lambda row: len(pieces[row]))
         while order:
-            longest = len(pieces[order[min(len(order), _PIECES_PER_BATCH // len(pieces[order[0]])) - 1]])
-            rows, order = order[: max(1, _PIECES_PER_BATCH // longest)], order[max(1, _PIECES_PER_BATCH // longest) :]
-            longest = len(pieces[rows[-1]])
-            ids = np.array([pieces[row] + [PADDING] * (longest - len(pieces[row])) for row in rows], dtype=np.int64)
-            mask = torch.from_numpy(ids != PADDING)
+            most = min(len(order), _PIECES_PER_BATCH // len(pieces[order[0]]))
+            rows = order[: max(1, _PIECES_PER_BATCH // len(pieces[order[most - 1]]))]
+            order = order[len(rows) :]
+            ids, is_piece = self._multilingual.padded([pieces[row] for row in rows])
             with torch.inference_mode():
-                hidden = self._encoder.run(self._multilingual.embedded(ids), mask[:, None, None], range(12))
-                share = mask.float()[..., None]
+                embedded = self._multilingual.embedded(ids)
+                hidden = self._encoder.run(embedded, is_piece[:, None, None], range(NUM_LAYERS))
+                share = is_piece.float()[..., None]
                 mean: np.ndarray = ((hidden * share).sum(1) / share.sum(1)).numpy()
             yield rows, mean
 

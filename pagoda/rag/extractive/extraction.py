@@ -6,10 +6,12 @@ makes it, `answerer` cites it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pagoda.rag.documents.document import Chunk
-from pagoda.rag.extractive.showing.station import Kind, Span
+from pagoda.rag.extractive.showing.blocks import Beside, completed
+from pagoda.rag.extractive.showing.station import Kind, Showing, Span
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,28 @@ class Extraction:
 
 
 NOTHING = Extraction("", 0, 0, -1, "passage", (), 0.0, True)
+
+
+def place_of(index: int, chunk: Chunk, showing: Showing) -> Place:
+    """In the document's characters."""
+    quote, marked = ((chunk.start + left, chunk.start + right) for left, right in (showing.place, showing.marked))
+    return Place(index, chunk, quote, marked)
+
+
+def whole_place(place: Place, beside: Beside | None) -> Place:
+    """A passage with all of the list, the table or the code at its edges."""
+    if beside is None:
+        return place
+    chunk = completed(place.chunk, beside)
+    return replace(place, chunk=chunk, quote=(chunk.start, chunk.end))
+
+
+def distinct_places(places: Sequence[Place]) -> list[Place]:
+    """Without those whose words the ones before hold."""
+    kept: list[Place] = []
+    for place in places:
+        start, end = place.quote
+        held = (k for k in kept if k.chunk.source == place.chunk.source)
+        if not any(k.quote[0] <= start and end <= k.quote[1] for k in held):
+            kept.append(place)
+    return kept

@@ -27,11 +27,11 @@ from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT_WEIGHTS
 from pagoda.rag.extractive.english.joint_reader import load_joint_reader
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
-from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place
+from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place, distinct_places, place_of, whole_place
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
-from pagoda.rag.extractive.showing.blocks import Beside, completed
+from pagoda.rag.extractive.showing.blocks import Beside
 from pagoda.rag.extractive.showing.coverage import FIRST_HITS, Coverage, prose_share
 from pagoda.rag.extractive.showing.decision import (
     PROSE_SHARE,
@@ -48,7 +48,6 @@ from pagoda.rag.extractive.showing.question_form import Form, form_of
 from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
-    Showing,
     Span,
     asked_about,
     passage,
@@ -212,12 +211,7 @@ class ExtractiveAnswerer:
             return NOTHING
         form, read = form_of(question), self.read_hits(question, hits)
         coverage = coverage or coverage_of(question, read)
-        found = examined(question, read, readings, coverage)
-        if len(hits) >= LOOKED_THROUGH:
-            # What weighs the joint reader was fitted to the best of so many: of a few notes the first look decides.
-            found = self.read_jointly(question, read, found)
-        # The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
-        found.sort(key=lambda each: (each.is_contrary, -each.probability))
+        found = self.ranked(question, hits, readings, coverage)
         found[0] = self._read_closely(question, read, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
         probability, usual = confidence(question, found, hits)
@@ -232,9 +226,11 @@ class ExtractiveAnswerer:
             words_are_likely=words_are_likely(found[0].group),
         )
         chunk = hits[best.hit_index].chunk
-        places = [_place(best.hit_index, chunk, showing)]
+        places = [place_of(best.hit_index, chunk, showing)]
         if showing.kind == "passage":
-            places = _distinct([_whole(place, beside) for place in (*places, *self._also(form, found, hits))])
+            places = distinct_places(
+                [whole_place(place, beside) for place in (*places, *self._also(form, found, hits))]
+            )
         return Extraction(
             text=chunk.text[best.start : best.end],
             start=chunk.start + best.start,
@@ -247,6 +243,20 @@ class ExtractiveAnswerer:
             or _asks_of_unknown(form, found[0], coverage)
             or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
+
+    def ranked(
+        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], coverage: Coverage
+    ) -> list[Examined]:
+        """What was read in the order in which it would be shown. coverage: of the question and the hits that are read.
+
+        The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
+        """
+        read = self.read_hits(question, hits)
+        found = examined(question, read, readings, coverage)
+        if len(hits) >= LOOKED_THROUGH:
+            # What weighs the joint reader was fitted to the best of so many: of a few notes the first look decides.
+            found = self.read_jointly(question, read, found)
+        return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
 
     def read_jointly(self, question: str, hits: Sequence[Hit], found: Sequence[Examined]) -> list[Examined]:
         """Those of English manuals with what the joint reader says; a row that is looked up answers anyway."""
@@ -276,7 +286,7 @@ class ExtractiveAnswerer:
             missed *= 1 - other.probability
             at = other.reading.hit_index
             showing = passage(form, other.candidate, words_are_likely=words_are_likely(other.group))
-            also.append(_place(at, hits[at].chunk, showing))
+            also.append(place_of(at, hits[at].chunk, showing))
         return also
 
     def _of_focus(self, question: str, readings: Sequence[SpanReading], coverage: Coverage) -> list[SpanReading]:
@@ -419,31 +429,6 @@ def sentences_of(chunk: Chunk) -> list[Span]:
     """The chunk's sentences in its own characters."""
     known = [(start - chunk.start, end - chunk.start) for start, end in chunk.sentences]
     return known or sentence_bounds(chunk.text)
-
-
-def _place(index: int, chunk: Chunk, showing: Showing) -> Place:
-    """In the document's characters."""
-    quote, marked = ((chunk.start + left, chunk.start + right) for left, right in (showing.place, showing.marked))
-    return Place(index, chunk, quote, marked)
-
-
-def _whole(place: Place, beside: Beside | None) -> Place:
-    """A passage with all of the list, the table or the code at its edges."""
-    if beside is None:
-        return place
-    chunk = completed(place.chunk, beside)
-    return replace(place, chunk=chunk, quote=(chunk.start, chunk.end))
-
-
-def _distinct(places: Sequence[Place]) -> list[Place]:
-    """Without those whose words the ones before hold."""
-    kept: list[Place] = []
-    for place in places:
-        start, end = place.quote
-        held = (k for k in kept if k.chunk.source == place.chunk.source)
-        if not any(k.quote[0] <= start and end <= k.quote[1] for k in held):
-            kept.append(place)
-    return kept
 
 
 def _language(question: str, text: str) -> Language:

@@ -22,7 +22,7 @@ import numpy as np
 
 from pagoda.errors import ConfigError
 from pagoda.language import language_of
-from pagoda.minilm.multilingual import END, NUM_LAYERS, PADDING, START, Multilingual, packaged_file, read_multilingual
+from pagoda.minilm.multilingual import NUM_LAYERS, Multilingual, packaged_file, read_multilingual
 from pagoda.minilm.shape import HIDDEN
 from pagoda.rag.documents.document import Chunk
 
@@ -38,9 +38,9 @@ MOST_OF_QUESTION, MOST_OF_PASSAGE = 64, 256
 _PAIRS_AT_ONCE, _TEXTS_AT_ONCE = 8, 8
 MOST_BYTES = 64 * 1024**2
 """Of what the lower layers make of passages, which is kept: those of one collection are asked about again."""
-USUAL = 0.9
+_USUAL = 0.9
 """Cosine of any two texts by e5, about."""
-WIDTH = HIDDEN**0.5
+_WIDTH = HIDDEN**0.5
 """What products and differences of two directions are multiplied by, to stand beside numbers of a hidden state."""
 
 
@@ -92,17 +92,13 @@ class PassageReader:
 
     def _lower(self, texts: Sequence[str], most: int) -> dict[str, torch.Tensor]:
         """The same of texts that differ, with at most so many pieces of each."""
-        import torch
-
         found: dict[str, torch.Tensor] = {}
-        ids = {text: [START, *self._multilingual.ids(text)[:most], END] for text in texts}
+        ids = {text: self._multilingual.marked(text, most) for text in texts}
         new = sorted(texts, key=lambda text: len(ids[text]))
         for start in range(0, len(new), _TEXTS_AT_ONCE):
             part = new[start : start + _TEXTS_AT_ONCE]
-            longest = len(ids[part[-1]])
-            rows = np.array([ids[text] + [PADDING] * (longest - len(ids[text])) for text in part], dtype=np.int64)
-            mask = torch.from_numpy(rows != PADDING)[:, None, None]
-            hidden = self._encoder.run(self._multilingual.embedded(rows), mask, range(LOWER))
+            rows, is_piece = self._multilingual.padded([ids[text] for text in part])
+            hidden = self._encoder.run(self._multilingual.embedded(rows), is_piece[:, None, None], range(LOWER))
             found.update((text, hidden[at, : len(ids[text])].clone()) for at, text in enumerate(part))
         return found
 
@@ -127,21 +123,9 @@ class PassageReader:
             hidden[row, first : first + len(text)] = text
             is_piece[row, : first + len(text)] = True
         hidden = self._encoder.run(hidden, is_piece[:, None, None], range(LOWER, NUM_LAYERS))
-        return np.array([self._odds(hidden[row], first, first + len(text)) for row, text in enumerate(told)])
-
-    def _odds(self, hidden: torch.Tensor, first: int, last: int) -> float:
-        """Of one pair. hidden [pieces, HIDDEN]; the passage is first to last, both texts with marks around them."""
-        import torch
-        from torch.nn.functional import normalize
-
-        question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
-        asked, told = normalize(question.mean(0), dim=0), normalize(passage.mean(0), dim=0)
-        closest = (normalize(question, dim=1) @ normalize(passage, dim=1).T).amax(1).mean()
-        seen = torch.cat([asked * told * WIDTH, (asked - told).abs() * WIDTH, hidden[0]])
-        weigh = self._arrays
-        by_head = float(seen @ torch.from_numpy(weigh["head"])) + float(weigh["bias"][0])
-        of_means, of_words, shift = map(float, weigh["scale"])
-        return by_head + of_means * (float(asked @ told) - USUAL) + of_words * (float(closest) - USUAL) + shift
+        weigh = {name: torch.from_numpy(self._arrays[name]) for name in ("head", "bias", "scale")}
+        ends = [first + len(text) for text in told]
+        return np.array([float(pair_log_odds(hidden[row], first, end, weigh)) for row, end in enumerate(ends)])
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -151,6 +135,23 @@ class PassageReader:
                 matrix = name.removesuffix(".down")
                 added[matrix + ".weight"] = self._arrays[matrix + ".up"] @ self._arrays[name]
         return self._multilingual.encoder(added)
+
+
+def pair_log_odds(hidden: torch.Tensor, first: int, last: int, weigh: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Of one pair. hidden [pieces, HIDDEN]; the passage is first to last, both texts with marks around them.
+
+    weigh: head [3 * HIDDEN], bias [1], and scale [3]: of the texts' likeness, of their pieces', and a shift
+    """
+    import torch
+    from torch.nn.functional import normalize
+
+    question, passage = hidden[1 : first - 1], hidden[first + 1 : last - 1]
+    asked, told = normalize(question.mean(0), dim=0), normalize(passage.mean(0), dim=0)
+    closest = (normalize(question, dim=1) @ normalize(passage, dim=1).T).amax(1).mean()
+    seen = torch.cat([asked * told * _WIDTH, (asked - told).abs() * _WIDTH, hidden[0]])
+    of_means, of_words, shift = weigh["scale"]
+    likeness = of_means * (asked @ told - _USUAL) + of_words * (closest - _USUAL) + shift
+    return seen @ weigh["head"] + weigh["bias"][0] + likeness
 
 
 def as_asked(question: str) -> str:

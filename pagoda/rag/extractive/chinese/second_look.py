@@ -19,7 +19,14 @@ from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.documents.document import ANSWERS, Hit
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
 from pagoda.rag.extractive.showing.decision import log_odds
-from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look, read_weighed
+from pagoda.rag.extractive.showing.second_look import (
+    NEAR,
+    PassageLook,
+    SecondLook,
+    bounded,
+    read_passage_weights,
+    read_second_look,
+)
 
 CHINESE_WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_zh.json"
 READ_WEIGHTS = CHINESE_WEIGHTS.with_name("second_look_zh_read.json")
@@ -76,17 +83,9 @@ class ChineseReadLook(ChineseLook):
     beside: float
 
 
-@dataclass(frozen=True)
-class PassageLook:
-    """What orders passages that were read with the question. first: log-odds of the first look; joint: by reading."""
-
-    first: float
-    joint: float
-
-
 def passage_probability(first: float, joint: float) -> float:
     """That a passage answers. first: by the first look, 0 to 1; joint: log-odds of whoever read both."""
-    return read_weighed(PASSAGE_WEIGHTS, PassageLook).probability(passage_look(first, joint))
+    return read_passage_weights(PASSAGE_WEIGHTS).probability(passage_look(first, joint))
 
 
 def passage_look(first: float, joint: float) -> PassageLook:

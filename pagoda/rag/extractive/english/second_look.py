@@ -12,23 +12,26 @@ You Don't Know" (arXiv 1806.03822); Zhang et al. 2020, "Retrospective Reader for
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
-from pagoda.errors import ConfigError
 from pagoda.rag.content_words import ASKING, content
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.answerable import Comparison
 from pagoda.rag.extractive.showing.decision import log_odds
-from pagoda.rag.extractive.showing.second_look import NEAR, SecondLook, bounded, read_second_look
+from pagoda.rag.extractive.showing.second_look import (
+    NEAR,
+    PassageLook,
+    SecondLook,
+    bounded,
+    read_passage_weights,
+    read_second_look,
+)
 from pagoda.rag.extractive.showing.sought import Sought, lacks_count, sought_by
 
 WEIGHTS = Path(__file__).parents[1] / "data" / "second_look_en.json"
+PASSAGE_WEIGHTS = WEIGHTS.with_name("passage_look_en.json")
 USUALLY_APART = 0.1
 """By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
 USUALLY_SECOND = -2.0
@@ -121,15 +124,5 @@ def passage_probability(first: float, joint: float) -> float:
 
     first: probability; joint: log-odds
     """
-    by_first, by_joint, bias = _passage_weights()
-    return float(1 / (1 + np.exp(-(by_first * log_odds(first) + by_joint * bounded(joint) + bias))))
-
-
-@lru_cache(maxsize=2)
-def _passage_weights(path: Path = WEIGHTS) -> tuple[float, float, float]:
-    """Of the first look, of the joint reader, and the bias. Raises ConfigError where they are missing or broken."""
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))["passage"]
-        return float(told["first"]), float(told["joint"]), float(told["bias"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} holds no weights of a passage ({error!r}): reinstall pagoda") from error
+    look = PassageLook(log_odds(first), bounded(joint))
+    return read_passage_weights(PASSAGE_WEIGHTS).probability(look)

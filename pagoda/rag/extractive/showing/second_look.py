@@ -50,27 +50,35 @@ class SecondLook(Weighed):
     least: float
 
 
+@dataclass(frozen=True)
+class PassageLook:
+    """What orders passages that were read with the question. first: log-odds of the first look; joint: by reading."""
+
+    first: float
+    joint: float
+
+
 @lru_cache(maxsize=4)
 def read_second_look(path: Path, look: type[DataclassInstance]) -> SecondLook:
     """Packaged weights of the numbers of `look`. Raises ConfigError where they are missing, broken, or of others."""
-    told = _read(path, look, ("least",))
+    told = _read(path, look, ("least",), "the second look")
     return SecondLook(told["weights"], told["least"])
 
 
 @lru_cache(maxsize=4)
-def read_weighed(path: Path, look: type[DataclassInstance]) -> Weighed:
-    """The same of what orders passages and decides nothing."""
-    return Weighed(_read(path, look, ())["weights"])
+def read_passage_weights(path: Path) -> Weighed:
+    """The same of a `PassageLook`, which orders and decides nothing."""
+    return Weighed(_read(path, PassageLook, (), "a passage")["weights"])
 
 
-def _read(path: Path, look: type[DataclassInstance], numbers: Sequence[str]) -> dict[str, Any]:
+def _read(path: Path, look: type[DataclassInstance], numbers: Sequence[str], what: str) -> dict[str, Any]:
     wanted = {*(each.name for each in fields(look)), "bias"}
     try:
         told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         found: dict[str, Any] = {name: float(told[name]) for name in numbers}
         found["weights"] = {name: float(value) for name, value in told["weights"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path} holds no weights of the second look ({error!r}): reinstall pagoda") from error
+        raise ConfigError(f"{path} holds no weights of {what} ({error!r}): reinstall pagoda") from error
     if set(found["weights"]) != wanted:
         raise ConfigError(f"{path} holds weights of other numbers than are looked at: reinstall pagoda")
     return found

@@ -26,6 +26,7 @@ from pagoda.rag.extractive.extractor import (
     first_look,
     sentences_of,
 )
+from pagoda.rag.extractive.showing.second_look import read_passage_weights
 
 # Sentences of restic's documentation (BSD-2-Clause) and of Based Cooking (Unlicense).
 RESTIC = (
@@ -152,8 +153,6 @@ def test_the_passage_that_is_to_be_shown_is_looked_at_with_what_the_joint_reader
 
 
 def test_weights_of_no_passage_are_refused(tmp_path: Path) -> None:
-    from pagoda.rag.extractive.english import second_look
-
     (tmp_path / "weights.json").write_text('{"passage": {"first": 1.0}}', encoding="utf-8")
     with pytest.raises(ConfigError, match="no weights of a passage"):
-        second_look._passage_weights(tmp_path / "weights.json")
+        read_passage_weights(tmp_path / "weights.json")
