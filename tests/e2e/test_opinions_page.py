@@ -22,7 +22,8 @@ from patience import HANG_S
 playwright_api = pytest.importorskip("playwright.sync_api", reason="needs playwright, of the clients extra")
 expect = playwright_api.expect
 
-ORIGIN = "http://pagoda.test/"
+HOST = "pagoda.test"
+ORIGIN = f"http://{HOST}/"
 HOSTILE = "<img src=x onerror='window.harmed=1'>"
 WATCH = """\
 companies: companies.csv
@@ -53,7 +54,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClie
     with Monitor(tmp_path / "watch.yaml") as monitor:
         monitor.ingest(news())
         monitor.advance(START + timedelta(hours=29))
-    app = build_app(AsyncEngine(EngineArgs()), ServerConfig(opinions=tmp_path / "watch.yaml", access_log=False))
+    config = ServerConfig(opinions=tmp_path / "watch.yaml", access_log=False, allowed_hosts=(HOST,))
+    app = build_app(AsyncEngine(EngineArgs()), config)
     (application,) = app.state.applications
     with TestClient(app, base_url=ORIGIN) as client:
         yield client
