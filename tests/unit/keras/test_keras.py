@@ -62,7 +62,8 @@ def test_the_built_in_model_gives_our_logits_and_text(backend: str) -> None:
 
 @pytest.mark.real_model
 def test_a_real_gguf_file_gives_our_logits_and_text(smollm2: Path) -> None:
-    assert "checkpoint" in run_on("torch", "checkpoint", str(smollm2))
+    # The first token's states reach 25,000, those of others a few hundred: 1.0e-4 was met there, 5e-5 elsewhere.
+    assert "checkpoint" in run_on("torch", "checkpoint", str(smollm2), "3e-4")
 
 
 def test_every_check_is_run() -> None:
