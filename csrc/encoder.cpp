@@ -10,7 +10,7 @@ void EncoderKernels::multiply(const void* x, int64_t rows, int64_t depth, DType 
                          rows,
                          depth,
                          dtype,
-                         packed_.of<int32_t>(tiles * ops_->byte_rows * depth / 4),
+                         packed_.of<int32_t>(tiles * ops_->byte_rows * ((depth + 63) / 64 * 16)),
                          scales_.of<float>(rows),
                          sums_.of<int32_t>(rows)};
     for (int64_t row = 0; row < rows; ++row) ops_->pack_byte_row(given, row);

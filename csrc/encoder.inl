@@ -11,33 +11,21 @@ using pagoda::ByteMatrix;
 using pagoda::ByteRows;
 using pagoda::Text;
 
-#if defined(PAGODA_AVX512)
-constexpr int BYTE_ROWS = 12, BYTE_VECTORS = 2;  // 24 sums, two vectors of weights, one of a row
-#else
-constexpr int BYTE_ROWS = 4, BYTE_VECTORS = 2;
-#endif
 constexpr int TEXT_ROWS = 4;  // queries that read a key or a value together
 
-// One row, `x [depth]`, as whole numbers: four to a word, words BYTE_ROWS apart.
-template <typename Type>
-static void pack_byte_row_of(const ByteRows& rows, int64_t row) {
+// One row, `x [depth]`, as whole numbers: WIDTH of them at a time to `put`, with the place of the first.
+template <typename Type, typename Put>
+INLINE void round_row(const ByteRows& rows, int64_t row, Put put) {
     const auto* x = static_cast<const typename Type::Element*>(rows.x) + row * rows.depth;
-    int32_t* to = rows.packed + row / BYTE_ROWS * rows.depth / 4 * BYTE_ROWS + row % BYTE_ROWS;
     const Rounding rounding = rounding_of<Type>(x, rows.depth, 127.0f);
     Integers sum = all_whole(0);
     for (int64_t i = 0; i < rows.depth; i += WIDTH) {
         const Integers whole = as_whole(multiply(Type::load(x + i), all(rounding.inverse)));
         sum = add_whole(sum, whole);
-        uint8_t bytes[WIDTH];
-        store_low_bytes(bytes, whole);
-        for (int word = 0; word < WIDTH / 4; ++word) std::memcpy(to + (i / 4 + word) * BYTE_ROWS, bytes + 4 * word, 4);
+        put(i, whole);
     }
     rows.scales[row] = rounding.scale;
     rows.sums[row] = sum_of(sum);
-}
-
-static void pack_byte_row(const ByteRows& rows, int64_t row) {
-    rows.dtype == DType::BF16 ? pack_byte_row_of<BF16>(rows, row) : pack_byte_row_of<F32>(rows, row);
 }
 
 // x times the share of the normal distribution below x: by erfc within 1.5e-7 (Abramowitz and Stegun, 7.1.26).
@@ -51,6 +39,39 @@ INLINE Floats gelu(Floats x) {
     sum = multiply_add(sum, t, all(0.254829592f));
     const Floats tail = multiply(multiply(multiply(sum, t), exponential(multiply(subtract(zeros(), z), z))), all(0.5f));
     return multiply(x, chosen_if_less(x, zeros(), tail, subtract(all(1.0f), tail)));
+}
+
+// The sums of one row and WIDTH outputs, from `output` on, as they are written. Weights are kept 128 higher, without a sign.
+template <typename Type>
+INLINE void write_whole(const ByteRows& rows, const ByteMatrix& matrix, int64_t row, int64_t output, Integers sum) {
+    const Floats scale = multiply(load(matrix.scales + output), all(rows.scales[row]));
+    const Floats whole = as_floats(add_whole(sum, all_whole(-128 * rows.sums[row])));
+    const Floats product = multiply_add(whole, scale, load(matrix.bias + output));
+    auto* y = static_cast<typename Type::Element*>(matrix.y) + row * matrix.outputs + output;
+    Type::store(y, matrix.with_gelu ? gelu(product) : product);
+}
+
+#if !defined(PAGODA_TILES)  // which `tiles.inl` multiplies by
+
+#if defined(PAGODA_AVX512)
+constexpr int BYTE_ROWS = 12, BYTE_VECTORS = 2;  // 24 sums, two vectors of weights, one of a row
+#else
+constexpr int BYTE_ROWS = 4, BYTE_VECTORS = 2;
+#endif
+
+// Four to a word, words BYTE_ROWS apart.
+template <typename Type>
+static void pack_byte_row_of(const ByteRows& rows, int64_t row) {
+    int32_t* to = rows.packed + row / BYTE_ROWS * rows.depth / 4 * BYTE_ROWS + row % BYTE_ROWS;
+    round_row<Type>(rows, row, [&](int64_t i, Integers whole) INLINE_LAMBDA {
+        uint8_t bytes[WIDTH];
+        store_low_bytes(bytes, whole);
+        for (int word = 0; word < WIDTH / 4; ++word) std::memcpy(to + (i / 4 + word) * BYTE_ROWS, bytes + 4 * word, 4);
+    });
+}
+
+static void pack_byte_row(const ByteRows& rows, int64_t row) {
+    rows.dtype == DType::BF16 ? pack_byte_row_of<BF16>(rows, row) : pack_byte_row_of<F32>(rows, row);
 }
 
 // One tile of rows by WIDTH * BYTE_VECTORS outputs of a panel, from `column` on.
@@ -73,18 +94,10 @@ INLINE void multiply_byte_tile(const ByteRows& rows, const ByteMatrix& matrix, i
     Integers told[BYTE_ROWS][BYTE_VECTORS];
     UNROLLED for (int row = 0; row < BYTE_ROWS; ++row)
         UNROLLED for (int v = 0; v < BYTE_VECTORS; ++v) std::memcpy(&told[row][v], &sum[row][v], sizeof(Integers));
-    const int64_t first = tile * BYTE_ROWS, left = rows.rows - first, output = panel * PANEL + column;
-    auto* y = static_cast<typename Type::Element*>(matrix.y) + first * matrix.outputs + output;
-    for (int row = 0; row < BYTE_ROWS && row < left; ++row, y += matrix.outputs) {
-        // Weights are kept 128 higher, without a sign.
-        const Integers over = all_whole(-128 * rows.sums[first + row]);
-        for (int v = 0; v < BYTE_VECTORS; ++v) {
-            const Floats scale = multiply(load(matrix.scales + output + v * WIDTH), all(rows.scales[first + row]));
-            const Floats whole = as_floats(add_whole(told[row][v], over));
-            const Floats product = multiply_add(whole, scale, load(matrix.bias + output + v * WIDTH));
-            Type::store(y + v * WIDTH, matrix.with_gelu ? gelu(product) : product);
-        }
-    }
+    const int64_t first = tile * BYTE_ROWS, left = rows.rows - first;
+    for (int row = 0; row < BYTE_ROWS && row < left; ++row)
+        for (int v = 0; v < BYTE_VECTORS; ++v)
+            write_whole<Type>(rows, matrix, first + row, panel * PANEL + column + v * WIDTH, told[row][v]);
 }
 
 template <typename Type>
@@ -99,6 +112,8 @@ static void multiply_bytes_of(const ByteRows& rows, const ByteMatrix& matrix) {
 static void multiply_bytes(const ByteRows& rows, const ByteMatrix& matrix) {
     matrix.dtype == DType::BF16 ? multiply_bytes_of<BF16>(rows, matrix) : multiply_bytes_of<F32>(rows, matrix);
 }
+
+#endif
 
 // The keys and values of one head of a text as floats: keys [head_dim][padded], values [length][head_dim].
 template <typename Type>

@@ -6,6 +6,14 @@
 #include <new>
 #include <stdexcept>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+#endif
+
 namespace pagoda {
 namespace {
 
@@ -21,6 +29,20 @@ const char* at(const void* from, int64_t elements, DType dtype) {
 
 char* at(void* from, int64_t elements, DType dtype) { return static_cast<char*>(from) + elements * element_bytes(dtype); }
 
+#if defined(__x86_64__) && defined(__linux__)
+// Whether this processor has AMX in bf16 and bytes, and the system gives this process its registers, which it asks for.
+bool may_use_tiles() {
+    constexpr unsigned BF16_BIT = 1u << 22, TILE_BIT = 1u << 24, INT8_BIT = 1u << 25;
+    constexpr unsigned long ASK_FOR_STATE = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    constexpr unsigned ALL = BF16_BIT | TILE_BIT | INT8_BIT;
+    return (d & ALL) == ALL && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+}
+#elif defined(__x86_64__)
+bool may_use_tiles() { return false; }
+#endif
+
 std::vector<const Ops*> available() {
     std::vector<const Ops*> found;
 #if defined(__x86_64__)
@@ -30,6 +52,7 @@ std::vector<const Ops*> available() {
     const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
     const bool has_dots = has_avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    if (has_dots && avx512_amx_ops() && may_use_tiles()) found.push_back(avx512_amx_ops());
     if (has_dots && avx512_bf16_ops()) found.push_back(avx512_bf16_ops());
     if (has_avx512 && avx512_ops()) found.push_back(avx512_ops());
     if (has_avx2 && avx2_ops()) found.push_back(avx2_ops());
@@ -99,7 +122,8 @@ void Kernels::multiply(Rows rows, std::span<const Matrix> matrices) {
     const auto alone = in_use();
     if (rows.rows == 0) return;
     const bool in_codes = matrices[0].codes != nullptr;
-    const int64_t tile_rows = in_codes ? ops_->code_tile_rows : ops_->tile_rows, tiles = ceil_div(rows.rows, tile_rows);
+    const int64_t tile_rows = in_codes ? ops_->code_tile_rows : ops_->tile_rows(rows.dtype);
+    const int64_t tiles = ceil_div(rows.rows, tile_rows);
     const auto multiply_panels = in_codes ? ops_->multiply_codes : ops_->multiply_panels;
     pack(rows, in_codes);
     const int64_t pass_bytes = in_codes ? ops_->code_tile_bytes(std::min(rows.depth, CODE_DEPTH_STEP))
@@ -137,7 +161,7 @@ void Kernels::multiply_for_largest(const Rows& rows, const void* weight, const C
 }
 
 void Kernels::pack(Rows& rows, bool for_codes) {
-    const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows);
+    const int64_t tiles = ceil_div(rows.rows, for_codes ? ops_->code_tile_rows : ops_->tile_rows(rows.dtype));
     const int64_t tile_bytes = for_codes ? ops_->code_tile_bytes(rows.depth) : ops_->tile_bytes(rows.depth, rows.dtype);
     const auto pack_unit = for_codes ? ops_->pack_code_row : ops_->pack_rows;
     const int units = int(for_codes ? rows.rows : tiles);

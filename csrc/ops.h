@@ -151,7 +151,7 @@ struct Text {
 
 struct Ops {
     const char* name;
-    int tile_rows;  // rows that one pass over a panel multiplies
+    int (*tile_rows)(DType dtype);  // rows that one pass over a panel multiplies
 
     // Bytes of one tile of packed rows.
     int64_t (*tile_bytes)(int64_t depth, DType dtype);
@@ -201,6 +201,7 @@ struct Ops {
 };
 
 // Null where this build or this machine has none.
+const Ops* avx512_amx_ops();
 const Ops* avx512_bf16_ops();
 const Ops* avx512_ops();
 const Ops* avx2_ops();

@@ -167,6 +167,20 @@ INLINE void write_row(const Matrix& matrix, int64_t row, int64_t panel, const fl
     }
 }
 
+// What came out for tiles [first, last): sums [tiles][PANELS][tile_rows][PANEL].
+template <typename Type, int PANELS>
+INLINE void write_sums(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t first, int64_t last, int tile_rows,
+                       const float* sums) {
+    for (int64_t row = first * tile_rows; row < last * tile_rows && row < rows.rows; ++row) {
+        const float* own = sums + ((row / tile_rows - first) * PANELS * tile_rows + row % tile_rows) * PANEL;
+        for (int p = 0; p < PANELS; ++p, own += tile_rows * PANEL)
+            if (matrix.largest)
+                matrix.largest[(panel + p) * rows.rows + row] = largest_of<Type>(matrix, panel + p, own);
+            else
+                write_row<Type>(matrix, row, panel + p, own);
+    }
+}
+
 // PANELS panels from `panel` on, by tiles [first, last) of at most MOST_ROWS rows.
 template <int PANELS, int MOST_ROWS, typename Arithmetic>
 static void multiply_some(const Rows& rows, const Matrix& matrix, int64_t panel, int64_t first, int64_t last, float* partial) {
@@ -187,15 +201,7 @@ static void multiply_some(const Rows& rows, const Matrix& matrix, int64_t panel,
                                                          partial + (tile - first) * tile_sums, ahead);
         }
     }
-    for (int64_t row = first * TILE_ROWS; row < last * TILE_ROWS && row < rows.rows; ++row) {
-        const float* sums = partial + (row / TILE_ROWS - first) * tile_sums + row % TILE_ROWS * PANEL;
-        for (int p = 0; p < PANELS; ++p, sums += TILE_ROWS * PANEL)
-            if (matrix.largest)
-                matrix.largest[(panel + p) * rows.rows + row] =
-                    largest_of<typename Arithmetic::Tensor>(matrix, panel + p, sums);
-            else
-                write_row<typename Arithmetic::Tensor>(matrix, row, panel + p, sums);
-    }
+    write_sums<typename Arithmetic::Tensor, PANELS>(rows, matrix, panel, first, last, TILE_ROWS, partial);
 }
 
 template <typename Arithmetic>

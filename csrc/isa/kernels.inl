@@ -37,10 +37,21 @@ using pagoda::Tile;
 
 #include "../encoder.inl"
 
+#if defined(PAGODA_TILES)
+#include "../tiles.inl"
+#endif
+
 namespace PAGODA_ISA {
 
+#if !defined(PAGODA_TILES)
+static int rows_of_tile(DType) { return TILE_ROWS; }
+constexpr auto tile_bytes_of = tile_bytes;
+constexpr auto pack_tile = pack_rows;
+constexpr auto multiply_tiles = multiply_panels;
+#endif
+
 static const pagoda::Ops OPS = {
-    PAGODA_ISA_NAME, TILE_ROWS,       tile_bytes,     pack_rows,      multiply_panels,
+    PAGODA_ISA_NAME, rows_of_tile,    tile_bytes_of,  pack_tile,      multiply_tiles,
     CODE_ROWS,       code_tile_bytes, pack_code_row, multiply_codes, rms_norm,
     silu_and_mul,    rotate,          store_kv,       store_kv_bytes, turn_heads,
     attend,          combine,         BYTE_ROWS,      pack_byte_row,  multiply_bytes,

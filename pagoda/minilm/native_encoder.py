@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pagoda.kernels.native.encoder import EncoderKernels
     from pagoda.kernels.native.operations import NativeKernels
 
-_MULTIPLIES_BF16 = "avx512_bf16"
+_MULTIPLY_BF16 = ("avx512_amx", "avx512_bf16")
 """And bytes by bytes, four to a lane, which takes half the time again."""
 _ATTENTION, _FEED_FORWARD = ("attention.self.all", "attention.output.dense"), ("intermediate.dense", "output.dense")
 
@@ -161,4 +161,4 @@ def product_dtype() -> torch.dtype | None:
         return None
     from pagoda.kernels.native import library
 
-    return torch.bfloat16 if library.instruction_sets()[0] == _MULTIPLIES_BF16 else torch.float32
+    return torch.bfloat16 if library.instruction_sets()[0] in _MULTIPLY_BF16 else torch.float32

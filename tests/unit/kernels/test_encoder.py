@@ -53,6 +53,16 @@ def test_a_row_has_the_same_bits_in_any_company_and_zeros_give_the_bias(kernels:
     assert torch.equal(found[7], packed.bias)
 
 
+def test_whole_numbers_have_the_same_bits_in_tiles_and_in_vectors() -> None:
+    wide = [name for name in library.instruction_sets() if name.startswith("avx512")]
+    if len(wide) < 2:
+        pytest.skip("needs two instruction sets of vectors of 16")
+    for inputs in (48, 384):
+        x, packed = random(37, inputs), ByteWeight.of(random(96, inputs), random(96))
+        first, *others = (EncoderKernels(name).linear(x, packed, torch.float32, gelu=True) for name in wide)
+        assert all(torch.equal(first, other) for other in others)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_row_with_what_is_no_number_gives_none_and_leaves_the_others_alone(
     kernels: EncoderKernels, bad: float

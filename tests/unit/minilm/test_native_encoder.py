@@ -67,8 +67,13 @@ def test_threads_of_torch_are_as_they_were(encoder: NativeEncoder, num_threads: 
 
 @pytest.mark.parametrize(
     ("instruction_sets", "dtype"),
-    [(["avx512_bf16", "avx2"], torch.bfloat16), (["avx512", "avx2"], torch.float32), (["neon"], torch.float32)],
-    ids=["bf16 products", "avx512 without", "neon"],
+    [
+        (["avx512_amx", "avx512_bf16", "avx2"], torch.bfloat16),
+        (["avx512_bf16", "avx2"], torch.bfloat16),
+        (["avx512", "avx2"], torch.float32),
+        (["neon"], torch.float32),
+    ],
+    ids=["tiles", "bf16 products", "avx512 without", "neon"],
 )
 def test_bf16_is_for_machines_that_multiply_it(
     instruction_sets: list[str], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
