@@ -14,7 +14,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from pagoda.dialogue.learned import import_readers
 from pagoda.dialogue.reading.completing.one_at_a_time import OneAtATime
 from pagoda.dialogue.sessions.store import HandOffRecord, SessionStore
 from pagoda.dialogue.settings import AgentSettings
+from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.actions import HandOff, LookUp, Tell
 from pagoda.dialogue.state.model import State
@@ -107,6 +108,10 @@ class DialogueAgent:
     def domain(self) -> Domain:
         """What is talked about."""
         return self._parts.domain
+
+    def nodes(self, label: str) -> Mapping[str, NodeValue]:
+        """The graph's nodes of a label by their keys, as the dialogue knows them: some seconds behind the graph."""
+        return self._parts.linker.by_key(label)
 
     @property
     def graph(self) -> Graph:

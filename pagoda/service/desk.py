@@ -24,6 +24,7 @@ from pagoda.dialogue.domain.city import city
 from pagoda.dialogue.sessions.store import HandOffRecord, TurnHold
 from pagoda.dialogue.sessions.turn_queue import TurnQueue
 from pagoda.dialogue.settings import AgentSettings
+from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.turn.elsewhere import Elsewhere
 from pagoda.errors import ConfigError, InvalidRequestError
 from pagoda.graph.graph import Graph
@@ -76,7 +77,7 @@ class ServiceDesk:
             self._takeovers = Takeovers(folder / "takeovers.sqlite")
             self._held.callback(self._takeovers.close)
             domain = service_domain()
-            recommending = Recommending(self._desk, graph, domain, self._user_of, self._turns)
+            recommending = Recommending(self._desk, self._nodes, domain, self._user_of, self._turns)
             self._rag = reading.result()
             documents = documents_of(self._rag, settings.least_confidence)
             answering = Elsewhere(documents, recommending, recommending.claims)
@@ -254,6 +255,9 @@ class ServiceDesk:
     def _num_turns(self, session: str) -> int:
         turns = self._turns(session)
         return len(turns)
+
+    def _nodes(self, label: str) -> Mapping[str, NodeValue]:
+        return self.agent.nodes(label)
 
     def _user_of(self, session: str) -> str:
         held = self._takeovers.of(session)

@@ -15,10 +15,8 @@ from typing import Any
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.linking import named_nodes
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.turn.elsewhere import Answered, Errand
-from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import Understanding
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
 from pagoda.recommend.desk import Desk
@@ -36,7 +34,10 @@ _WHY, _NOT_ONE, _NOT_KIND, _RECOMMEND = "why_recommended", "not_this_one", "not_
 
 
 class Recommending:
-    """Does errands. user_of: whose a session is; turns_of: what was said in it, with the `details` of each turn
+    """Does errands.
+
+    nodes_of: the nodes of a label by their keys, now: what is shown can be talked about in the next sentence
+    user_of: whose a session is; turns_of: what was said in it, with the `details` of each turn
 
     Raises GraphError and RecommendStoreError as graph and store do. The dialogue apologises for the first, in a turn
     that is kept; with the second the turn is not taken, and may be said again.
@@ -45,14 +46,13 @@ class Recommending:
     def __init__(
         self,
         desk: Desk,
-        graph: Graph,
+        nodes_of: Callable[[str], Mapping[str, NodeValue]],
         domain: Domain,
         user_of: Callable[[str], str],
         turns_of: Callable[[str], Sequence[Mapping[str, Any]]],
     ) -> None:
-        self._desk, self._user_of, self._turns_of = desk, user_of, turns_of
+        self._desk, self._nodes_of, self._user_of, self._turns_of = desk, nodes_of, user_of, turns_of
         finders = [intent for intent in domain.intents.values() if intent.query is not None]
-        self._nodes = {intent.sought: _nodes(graph, domain, intent.sought) for intent in finders}
         self._groups = {intent.sought: _groups(domain, intent) for intent in finders}
         self._last_refusals = _refusals_of(desk.things)
 
@@ -93,8 +93,8 @@ class Recommending:
 
     def _recommend(self, errand: Errand, words: ServiceWords, before: str = "") -> Answered:
         """The best of what is talked about, the first kind of thing of the domain where that is nothing."""
-        label = errand.label if errand.label in self._nodes else next(iter(self._nodes))
-        known, user = self._nodes[label], self._user_of(errand.session_id)
+        label = errand.label if errand.label in self._groups else next(iter(self._groups))
+        known, user = self._nodes_of(label), self._user_of(errand.session_id)
         self._desk.welcome(user)
         found = self._desk.recommend(user, NUM_SHOWN, limits=ListLimits(among=frozenset(known)))
         if not found:
@@ -201,10 +201,10 @@ class Recommending:
         label = errand.label or (node.label if node is not None else "")
         if refused.rows or not refused.kinds or self._has(label, refused.kinds[0]):
             return label
-        return next((other for other in self._nodes if self._has(other, refused.kinds[0])), label)
+        return next((other for other in self._groups if self._has(other, refused.kinds[0])), label)
 
     def _has(self, label: str, kind: KindOfThing) -> bool:
-        return any(kind in self._kinds(item) for item in self._nodes.get(label, ()))
+        return any(kind in self._kinds(item) for item in self._nodes_of(label))
 
     # What is meant
 
@@ -219,7 +219,8 @@ class Recommending:
         last = next(reversed(self._lists(errand)), [])
         if errand.shown:
             return tuple(node for node in errand.shown if str(node.key) in last)
-        held = (nodes[item] for item in last for nodes in self._nodes.values() if item in nodes)
+        known = [self._nodes_of(label) for label in self._groups]
+        held = (nodes[item] for item in last for nodes in known if item in nodes)
         return tuple(held)
 
     def _lists(self, errand: Errand) -> list[list[str]]:
@@ -261,8 +262,3 @@ def _told(one: Recommendation, node: NodeValue) -> dict[str, Any]:
 def _groups(domain: Domain, intent: Intent) -> list[str]:
     """Beginnings of the ids of kinds, those of the slot that is asked for first at the front."""
     return [label.lower() for slot in intent.slots for label in domain.slots[slot].labels]
-
-
-def _nodes(graph: Graph, domain: Domain, label: str) -> dict[str, NodeValue]:
-    """All nodes of a label by id, as results of the dialogue."""
-    return {str(named.node.key): named.node for named in named_nodes(domain, graph, label)}

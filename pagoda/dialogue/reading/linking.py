@@ -68,6 +68,7 @@ class Linker:
         self._spellings: dict[str, list[tuple[str, NodeValue]]] = defaultdict(list)
         self._by_bigram: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
         self._surfaces: dict[str, list[str]] = defaultdict(list)
+        self._by_key: dict[str, dict[str, NodeValue]] = defaultdict(dict)
         self._tables: tuple[tuple[_Table, How], ...] = ((self._exact, "exact"), (self._alias, "alias"))
         for each in named:
             self._add(each)
@@ -90,6 +91,10 @@ class Linker:
     def names(self, labels: Iterable[str]) -> list[str]:
         """All spellings of these labels' nodes, as a lexicon for understanding."""
         return [surface for label in labels for surface in self._surfaces[label]]
+
+    def by_key(self, label: str) -> Mapping[str, NodeValue]:
+        """A label's nodes by their keys, as strings."""
+        return self._by_key.get(label, {})
 
     def has_part(self, words: str, labels: Iterable[str]) -> bool:
         """Whether words stand in some spelling of these labels' nodes, however written."""
@@ -115,6 +120,7 @@ class Linker:
 
     def _add(self, named: Named) -> None:
         label = named.node.label
+        self._by_key[label][str(named.node.key)] = named.node
         for number, surface in enumerate((named.node.zh, named.node.en, *named.aliases)):
             form = _form(folded(surface))
             if not form:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pagoda.dialogue.turn.elsewhere import Errand
 from pagoda.nlu.understanding import Understanding
 from pagoda.recommend.data.city import read_city
 from pagoda.recommend.data.things import CatalogueItem, KindOfThing
+from pagoda.recommend.diversity import ListLimits
 from pagoda.recommend.paths import Why
 from pagoda.recommend.recommendation import Reason, Recommendation
 from pagoda.recommend.store import Refusal
@@ -22,19 +24,25 @@ THINGS = {thing.id: thing for thing in read_city().things}
 
 
 class Shelf:
-    """A recommender's desk that lists nothing, remembers what was shown and notes what it is told."""
+    """A recommender's desk that lists `best` alone, remembers what was shown and notes what it is told.
+
+    nodes: of the films of the graph that the dialogue knows
+    """
 
     things = THINGS
+    model = "m"
 
     def __init__(self, *shown: str) -> None:
         self.shown, self.calls = list(shown), list[tuple[Any, ...]]()
+        self.nodes = dict[str, NodeValue]()
+        self.best = ""
         self.reasons = {*shown}
 
     def welcome(self, user: str) -> None:
         self.calls.append(("welcome", user))
 
-    def recommend(self, *args: Any, **more: Any) -> list[Any]:
-        return []
+    def recommend(self, user: str, k: int, limits: ListLimits) -> list[Recommendation]:
+        return [Recommendation(one, 1.0, ()) for one in limits.among or () if one == self.best]
 
     def turns(self, session: str) -> list[dict[str, Any]]:
         """A turn with the list, where there is one, and one without."""
@@ -69,11 +77,11 @@ COMEDY = of_kinds("genre:Comedy", "genre:Horror", "genre:War", "genre:Action")
 HORROR = of_kinds("genre:Horror", "genre:War")
 
 
-def errands(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Recommending:
-    monkeypatch.setattr(recommending, "named_nodes", lambda *args: [])
+def errands(shelf: Shelf) -> Recommending:
     desk: Any = shelf
-    graph: Any = None
-    return Recommending(desk, graph, Domain.load(), lambda session: "ann", shelf.turns)
+    return Recommending(
+        desk, lambda label: shelf.nodes if label == "Film" else {}, Domain.load(), lambda session: "ann", shelf.turns
+    )
 
 
 def errand(text: str, language: Any = "en", intent: str = "not_this_kind", chosen: bool = True) -> Errand:
@@ -91,18 +99,16 @@ def errand(text: str, language: Any = "en", intent: str = "not_this_kind", chose
         ("not this kind, rather war films", "en", "genre:Comedy"),
     ],
 )
-def test_a_kind_is_what_is_refused_by_its_name_and_else_the_items_own(
-    monkeypatch: pytest.MonkeyPatch, text: str, language: Any, blocked: str
-) -> None:
-    answered = errands(shelf := Shelf(), monkeypatch)(errand(text, language))
+def test_a_kind_is_what_is_refused_by_its_name_and_else_the_items_own(text: str, language: Any, blocked: str) -> None:
+    answered = errands(shelf := Shelf())(errand(text, language))
     assert answered is not None
     assert answered.details["blocked"] == [{"user": "ann", "item": "", "kind": blocked}]
     own = ("not_again", "ann", COMEDY.id, blocked)
     assert (own if blocked == "genre:Comedy" else ("block", "ann", "", blocked)) in shelf.calls
 
 
-def test_why_is_the_recommenders_to_know_and_what_was_shown_the_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    do = errands(shelf := Shelf(HORROR.id), monkeypatch)
+def test_why_is_the_recommenders_to_know_and_what_was_shown_the_turns() -> None:
+    do = errands(shelf := Shelf(HORROR.id))
     why = do(errand("why this one", intent="why_recommended", chosen=False))
     assert why is not None
     assert (why.text, why.details["item"]) == (f"Why {HORROR.name_en}: 7 others chose it.", HORROR.id)
@@ -112,24 +118,40 @@ def test_why_is_the_recommenders_to_know_and_what_was_shown_the_turns(monkeypatc
     assert [call for call in shelf.calls if call[0] == "why"] == [("why", "ann", HORROR.id)]
 
 
-def test_what_was_recommended_here_is_not_denied_where_its_reasons_are_no_longer_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    do = errands(shelf := Shelf(HORROR.id), monkeypatch)
+def test_what_was_recommended_here_is_not_denied_where_its_reasons_are_no_longer_known() -> None:
+    do = errands(shelf := Shelf(HORROR.id))
     shelf.reasons.clear()  # as with whoever named themselves since
     why = do(errand("why this one", intent="why_recommended", chosen=False))
     assert why is not None
     assert why.text == recommending.words_of("en").no_reason.format(name=HORROR.name_en)
 
 
-def test_what_a_training_brings_can_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    do = errands(shelf := Shelf(), monkeypatch)
+def test_what_a_training_brings_can_be_refused() -> None:
+    do = errands(shelf := Shelf())
     wish = errand("no more puppetry please", intent="find_film")
     read = Understanding(wish.text, "en", "find_film", 0.9)
     assert do.claims(wish, read) == ""
     puppets = CatalogueItem("film-999", "木偶", "Puppets", (KindOfThing("genre:Puppetry", "木偶戏", "Puppetry"),))
     shelf.things = {**THINGS, puppets.id: puppets}
     assert do.claims(wish, read) == "not_this_kind"
+
+
+def test_what_a_training_brings_can_be_recommended_and_meant_once_the_graph_has_it() -> None:
+    do = errands(shelf := Shelf())
+    puppets = CatalogueItem("film-999", "木偶", "Puppets", (KindOfThing("genre:Puppetry", "木偶戏", "Puppetry"),))
+    shelf.best, shelf.nodes = puppets.id, {COMEDY.id: node(COMEDY)}
+    wish = errand("what would you recommend", intent="recommend")
+    before = do(wish)
+    assert before is not None
+    assert not before.offered
+    shelf.things, shelf.nodes = {**THINGS, puppets.id: puppets}, {**shelf.nodes, puppets.id: node(puppets)}
+    shelf.shown = [puppets.id]
+    after = do(wish)
+    assert after is not None
+    assert after.offered == (node(puppets),)
+    refused = do(replace(errand("not this kind", chosen=False), shown=()))
+    assert refused is not None
+    assert refused.details["blocked"] == [{"user": "ann", "item": "", "kind": "genre:Puppetry"}]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +169,7 @@ def test_what_a_training_brings_can_be_refused(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_a_kind_is_left_out_of_a_search_and_blocked_of_a_list_that_was_recommended(
-    monkeypatch: pytest.MonkeyPatch, text: str, shown: tuple[str, ...], intent: str
+    text: str, shown: tuple[str, ...], intent: str
 ) -> None:
-    do = errands(Shelf(*shown), monkeypatch)
+    do = errands(Shelf(*shown))
     assert do.claims(errand(text, intent="find_film"), Understanding(text, "en", "find_film", 0.9)) == intent

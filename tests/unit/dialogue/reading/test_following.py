@@ -70,6 +70,8 @@ def test_a_new_node_is_known_once_it_is_due_and_only_its_label_is_read(town: Tow
     assert len(changes) == 1
     assert "Corner" in changes[0].names(["Shop"])
     assert [node.key for _, _, node in names.linker.find("at corner", ["Shop"])] == ["Corner"]
+    assert list(names.linker.by_key("Shop")) == ["Acme", "Bolt", "Corner"]
+    assert names.linker.by_key("Lane") == {}
 
 
 def test_a_node_that_is_gone_is_forgotten(town: Town) -> None:
