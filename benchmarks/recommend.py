@@ -3,12 +3,14 @@
     python benchmarks/recommend.py --movielens ml-latest-small/ratings.csv --beauty Beauty.txt --ml1m datasets/ml1m
 
 Each data set is the reader's own copy, and each is left out where it is not named. `--movielens` takes GroupLens'
-`ratings.csv` (userId, movieId, rating, timestamp), or JSON lines of users with [item, rating, timestamp]; `--beauty`
-a file of "user item item ..." lines (S3-Rec's); `--ml1m` the folder of gSASRec's split, whose test/input.txt may be
-absent: the last thing but one of most users is then lost to every model, and docs/recommend.md's figures, whose input
-had it put back, do not come out. `--train` trains the sequence model for those two, in `--work`, from where a broken
-run goes on; `--network` makes it one of MovieLens' models, on the first split alone. `--serving` times a known user at
-10,000 items by a model that is kept in `--work`, `--answers` counts what must never be shown. Figures go to `--out`.
+`ratings.csv` (userId, movieId, rating, timestamp), or JSON lines of users with [item, rating, timestamp]; `--beauty` a
+file of "user item item ..." lines (S3-Rec's). `--ml1m` takes GroupLens' own ratings.dat (user::item::rating::time) or
+the folder of gSASRec's split, whose test/input.txt may be absent: the last thing but one of most users is then lost to
+every model, and docs/recommend.md's figures, whose input had it put back, do not come out. `--train` trains the
+sequence model for those two, in `--work`, from where a broken run goes on; with `--validate` ML-1M asks the last thing
+but one of 512 people and no test, by which to choose. `--network` makes it one of MovieLens' models, on the first
+split alone. `--serving` times a known user at 10,000 items by a model that is kept in `--work`, `--answers` counts
+what must never be shown. Figures go to `--out`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import numpy as np
 from resumed import claim
 
 from pagoda.recommend.comparison import SPLITS, compared
-from pagoda.recommend.data.interactions import InteractionLog
+from pagoda.recommend.data.interactions import InteractionLog, read_interactions
 from pagoda.recommend.data.metrics import RankingReport, evaluate
 from pagoda.recommend.data.splits import HeldBack
 from pagoda.recommend.folder import CURRENT, current_model, load_model, save_model
@@ -47,11 +49,14 @@ BEAUTY = SequenceSettings(
 )
 """Chosen on the last thing but one of 5,000 people, by a model that was not taught it."""
 ML1M = SequenceSettings(
-    width=128, layers=2, heads=2, length=200, epochs=14, tokens=6400, dropout=0.2, learning_rate=2e-3, warmup_steps=200
-)
+    width=128, layers=2, heads=2, length=200, epochs=6, tokens=6400, pass_tokens=1600, dropout=0.2, learning_rate=2e-3,
+    warmup_steps=200, save_every=50,
+)  # fmt: skip
 """The softmax is over all 3,416 items: they are few enough."""
 _FEWEST = 3
 """Events that an asked item of MovieLens must have, as in the figures that these are held against."""
+_FEWEST_ML1M, _VALIDATED = 5, 512
+"""Ratings of a thing of ML-1M, which leaves the 3,416 of the literature; people who are asked to choose a recipe."""
 
 
 def movielens(path: Path) -> InteractionLog:
@@ -70,31 +75,54 @@ def sequences(rows: Sequence[Sequence[str]]) -> InteractionLog:
     )
 
 
-def beauty(path: Path) -> tuple[InteractionLog, HeldBack]:
+def last_two(rows: Sequence[Sequence[str]]) -> tuple[InteractionLog, HeldBack]:
     """Everything but the last two things of each user, and the split that asks the last alone."""
-    rows = [line.split()[1:] for line in path.read_text().splitlines() if line.strip()]
     asked: dict[str, tuple[str, ...]] = {str(user): (row[-1],) for user, row in enumerate(rows)}
     return sequences([row[:-2] for row in rows]), HeldBack(sequences([row[:-1] for row in rows]), asked)
 
 
-def ml1m(folder: Path) -> tuple[InteractionLog, HeldBack]:
-    """What models learn from, and what they are asked: 512 users have their last thing but one, the others only if
-    test/input.txt is there."""
+def beauty(path: Path) -> tuple[InteractionLog, HeldBack]:
+    """As `last_two`."""
+    return last_two([line.split()[1:] for line in path.read_text().splitlines() if line.strip()])
+
+
+def ml1m(path: Path, *, validates: bool = False) -> tuple[InteractionLog, HeldBack]:
+    """What models learn from, and what they are asked; validates: the last thing but one of 512 people."""
+    return ml1m_split(path, validates=validates) if path.is_dir() else ml1m_ratings(path, validates=validates)
+
+
+def ml1m_ratings(path: Path, *, validates: bool) -> tuple[InteractionLog, HeldBack]:
+    """Of GroupLens' file: things that five ratings name, in the order of time, and of the file at one time."""
+    log = read_interactions(path)
+    counts = np.bincount(np.concatenate(log.histories), minlength=len(log.items))
+    rows = [[log.items[item] for item in history if counts[item] >= _FEWEST_ML1M] for history in log.histories]
+    rows = [row for row in rows if len(row) > 2]
+    taught, held = last_two(rows)
+    if not validates:
+        return taught, held
+    drawn = np.random.default_rng(0).permutation(len(rows))[:_VALIDATED]
+    return taught, last_two([rows[user][:-1] for user in sorted(drawn)])[1]
+
+
+def ml1m_split(folder: Path, *, validates: bool) -> tuple[InteractionLog, HeldBack]:
+    """Of gSASRec's: 512 users have their last thing but one, the others only if test/input.txt is there."""
 
     def rows(name: str) -> list[list[str]]:
         return [line.split() for line in (folder / name).read_text().splitlines()]
 
-    taught, asked = rows("train/input.txt"), rows("test/output.txt")
+    def held(known: list[list[str]], asked: list[list[str]]) -> HeldBack:
+        return HeldBack(sequences(known), {str(user): (row[0],) for user, row in enumerate(asked)})
+
+    taught, before, then = rows("train/input.txt"), rows("val/input.txt"), rows("val/output.txt")
+    if validates:
+        return sequences(taught), held(before, then)
     whole = folder / "test/input.txt"
     if whole.is_file() and whole.stat().st_size:
         known = rows("test/input.txt")
     else:
-        longer = {
-            tuple(row[:-1]): [*row, *last]
-            for row, last in zip(rows("val/input.txt"), rows("val/output.txt"), strict=True)
-        }
+        longer = {tuple(row[:-1]): [*row, *last] for row, last in zip(before, then, strict=True)}
         known = [longer.get(tuple(row), row) for row in taught]
-    return sequences(taught), HeldBack(sequences(known), {str(u): (row[0],) for u, row in enumerate(asked)})
+    return sequences(taught), held(known, rows("test/output.txt"))
 
 
 def of_network(model: SequenceModel, held: HeldBack) -> RankingReport:
@@ -218,10 +246,11 @@ def sections(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Any]
             yield "beauty, network, last two", lambda: trained(shorter, held, BEAUTY, given.work / "beauty-last-two")
         yield "beauty", lambda: table(held)
     if given.ml1m:
-        log, known = ml1m(given.ml1m)
+        log, known = ml1m(given.ml1m, validates=given.validate)
+        name = "ml-1m, validation" if given.validate else "ml-1m"
         if given.train:
-            yield "ml-1m, network", lambda: trained(log, known, ML1M, given.work / "ml1m")
-        yield "ml-1m", lambda: table(known)
+            yield f"{name}, network", lambda: trained(log, known, ML1M, given.work / "ml1m")
+        yield name, lambda: table(known)
     if given.serving:
         yield "serving", lambda: serving(given.work / "serving")
 
@@ -231,7 +260,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("movielens", "beauty", "ml1m"):
         parser.add_argument(f"--{name}", type=Path)
-    for name in ("train", "network", "serving", "answers"):
+    for name in ("train", "validate", "network", "serving", "answers"):
         parser.add_argument(f"--{name}", action="store_true")
     parser.add_argument("--work", type=Path, default=Path("runs/recommend"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))

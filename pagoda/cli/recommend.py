@@ -28,7 +28,9 @@ recommend = typer.Typer(help="Recommend: lists with true reasons, from what peop
 _DEFAULT_FOLDER = Path("pagoda-recommend")
 Events = Annotated[
     Path | None,
-    typer.Argument(help="A .csv, .tsv or .jsonl with user, item, timestamp; otherwise the invented city's visits."),
+    typer.Argument(
+        help="A .csv, .tsv, .jsonl or MovieLens .dat with user, item, timestamp; otherwise the invented city's visits."
+    ),
 ]
 Columns = Annotated[
     str | None,

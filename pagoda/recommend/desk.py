@@ -1,9 +1,10 @@
 """The recommender as it is kept in a folder and asked by many: model, people, things, all of one accord.
 
 Above `recommender`, `folder` and `store`; under the command line and the server. A desk that is open finds a training's
-new model, its things and its events at the next question, and no question is lost: one thread reads them while the
-others go on with the old ones. What a person tells is written to the store first, then believed, then sent to the
-graph, one teller after the other, so that nothing that was told before a deletion comes after it.
+new model, its things and its events at the next question, and what another process told the store; no question is lost:
+one thread reads a model while the others go on with the old one. What a person tells is written to the store first,
+then believed, then sent to the graph, one teller after the other, so that nothing that was told before a deletion comes
+after it.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ class Desk:
         with _closing_where_it_fails(self._served.recommender.close):
             self.store = EventStore(folder / PEOPLE)
             with _closing_where_it_fails(self.store.close):
+                self._version, self._deletion = self.store.version(), self.store.mark.deletion
                 self._take_up()
-                for block in self.store.blocks():
-                    self._people.block(block.user, item=block.item, kind=block.kind)
+                self._take_up_blocks()
                 self._follow()
         self._shown = ShownWriter(self._write_shown)
 
@@ -292,10 +293,41 @@ class Desk:
             for event in events:
                 self._people.add(event)
 
+    def _take_up_blocks(self) -> None:
+        with self._lock:
+            self._people.unblock_all()
+            for block in self.store.blocks():
+                self._people.block(block.user, item=block.item, kind=block.kind)
+
+    def _take_up_departures(self) -> None:
+        """Whoever was deleted is as the store has them: not there, or back with what was told since."""
+        with self._lock:
+            for user in self.store.forgotten(self._people):
+                self._people.forget(user)
+                for event in self.store.events_of(user, self._seen):
+                    self._people.add(event)
+
+    def _look_for_told(self) -> None:
+        """Where another process has written to the store, believe it, and let the graph follow."""
+        try:
+            version = self.store.version()
+            if version in (None, self._version):
+                return
+            deletion = self.store.mark.deletion
+            self._take_up()
+            if deletion != self._deletion:
+                self._take_up_departures()
+            self._take_up_blocks()
+        except RecommendStoreError as error:
+            logger.warning("what another process has told waits until the store can be read: %s", error)
+            return
+        self._version, self._deletion, self._in_graph = version, deletion, None
+
     @contextmanager
     def _answering(self) -> Iterator[_Served]:
         """What answers now, the newest; it stays open until this answer is made."""
         self._look_for_newer()
+        self._look_for_told()
         with self._lock:
             served = self._served
             served.holders += 1

@@ -75,6 +75,12 @@ class Audience:
         person.blocked -= {item}
         person.blocked_kinds -= {kind}
 
+    def unblock_all(self) -> None:
+        """Nothing is blocked for anybody."""
+        for person in self._known.values():
+            person.blocked.clear()
+            person.blocked_kinds.clear()
+
     def forget(self, user: str) -> bool:
         """Everything of a person; whether there was anything."""
         return self._known.pop(user, None) is not None

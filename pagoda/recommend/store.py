@@ -48,6 +48,7 @@ _COLUMNS = {"event": "id, user, item, timestamp", "block": "user, item, kind", "
 _RENAMED = "UPDATE event SET id = renamed(id, user, item, timestamp)"
 _BATCH = 500
 _TOKEN_BYTES = 8
+_MOMENT_S = 0.1
 _CLEANINGS, _PAUSE_S = 5, 0.2
 """So often the log of writes is tried to be emptied where somebody else reads the file, and the time between."""
 
@@ -162,6 +163,24 @@ class EventStore:
         """Those that were written after the one of this number (0: all), whoever wrote them, and the last's number."""
         rows = self._rows(_AFTER, (number,))
         return [Interaction(*row[1:]) for row in rows], rows[-1][0] if rows else number
+
+    def events_of(self, user: str, until: int) -> list[Interaction]:
+        """A person's, up to the one of this number."""
+        statement = "SELECT user, item, timestamp FROM event WHERE user = ? AND number <= ? ORDER BY number"
+        return [Interaction(*row) for row in self._rows(statement, (user, until))]
+
+    def version(self) -> int | None:
+        """Another number after another process has written, the same after this store has.
+
+        None while this store writes something long: an answer may ask, and is not to wait for it.
+        """
+        if not self._lock.acquire(timeout=_MOMENT_S):
+            return None
+        try:
+            with self._named():
+                return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        finally:
+            self._lock.release()
 
     @property
     def name(self) -> str:

@@ -148,13 +148,15 @@ class Trainer:
         for layer in self.norms:
             layer.follow((self.step + 1) / self.config.num_steps)
         passes = self._passes(self.curriculum.batch(self.step), self.step)
+        counts = [int((rows[1] != NOT_COUNTED).sum()) for rows in passes]
         total = 0.0
         with self.dropout.opened(self.config.seed, self.step, self.device):
-            for rows in passes:
+            for rows, count in zip(passes, counts, strict=True):
+                share = count / max(1, sum(counts))  # the mean is over tokens, however they were split
                 with self._autocast():
                     loss = self.loss_of(*rows)
-                (loss / len(passes)).backward()
-                total += loss.item() / len(passes)
+                (loss * share).backward()
+                total += loss.item() * share
         if not math.isfinite(total):
             raise DivergedError(f"the loss became {total} at step {self.step}: lower train.learning_rate")
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)

@@ -30,6 +30,7 @@ LATEST = 1e14
 """Timestamps lie between 0 and this: milliseconds until the year 5138."""
 _MILLISECONDS = 1e11
 """What is beyond is milliseconds since 1970 (March 1973), what is below seconds (the year 5138) or just an order."""
+_PARTS_OF_DAT = 4
 _COLUMNS = ("user", "item", "timestamp")
 _BETWEEN = ",\t;|"
 """What parts the columns of a table; the first of those that its first line has as often."""
@@ -159,17 +160,19 @@ def _id(given: Any, where: str) -> str:
 
 
 def read_interactions(path: str | Path, columns: Sequence[str] = _COLUMNS) -> InteractionLog:
-    """A table with a header (`.csv`, `.tsv`) or a `.jsonl`; columns that are not named are left alone.
+    """A table with a header (`.csv`, `.tsv`), a `.jsonl` or GroupLens' `.dat`; what is not named is left alone.
 
     Read in the encoding that it is in: UTF-8, UTF-16, or an older one that stands out.
-    columns: what user, item and timestamp are called there; a timestamp may be a date, such as 2024-05-01 or
-        2024-05-01T18:30:00+08:00 (without an offset: UTC)
+    columns: what user, item and timestamp are called there, but in a `.dat`, which has no names; a timestamp may be a
+        date, such as 2024-05-01 or 2024-05-01T18:30:00+08:00 (without an offset: UTC)
     Raises ConfigError with the line that is at fault.
     """
     path = Path(path)
-    reader = {".csv": _table_rows, ".tsv": _table_rows, ".jsonl": _json_rows}.get(path.suffix.lower())
+    reader = {".csv": _table_rows, ".tsv": _table_rows, ".jsonl": _json_rows, ".dat": _dat_rows}.get(
+        path.suffix.lower()
+    )
     if reader is None:
-        raise ConfigError(f"{path} is no .csv, no .tsv and no .jsonl: give one with user, item and timestamp")
+        raise ConfigError(f"{path} is no .csv, no .tsv, no .jsonl and no .dat: give one with user, item and timestamp")
     try:
         with path.open(encoding=encoding_of(path), newline="") as file:
             rows = reader(path, file, columns)
@@ -210,6 +213,15 @@ def _table_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tu
             yield 1 + reader.line_num, tuple(row[name] for name in columns)
     except csv.Error as error:
         raise ConfigError(f"{path}:{reader.line_num + 2} is no line of a table ({error})") from error
+
+
+def _dat_rows(path: Path, file: TextIO, _: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Of `UserID::MovieID::Rating::Timestamp`; what somebody thought of a thing is not asked."""
+    for number, line in enumerate(file, start=1):
+        parts = line.rstrip("\r\n").split("::")
+        if len(parts) != _PARTS_OF_DAT:
+            raise ConfigError(f"{path}:{number} has {len(parts)} parts, but user::item::rating::timestamp is expected")
+        yield number, (parts[0], parts[1], parts[3])
 
 
 def _json_rows(path: Path, file: TextIO, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:

@@ -45,6 +45,7 @@ OnSteps = Callable[[int, int], None]
 class SequenceSettings:
     """length: things that are looked at; epochs: how often each event is taught; tokens: of a step, padding included
 
+    pass_tokens: of a step, computed at once: bounds the memory of a softmax over many items; 0 is all
     rivals:    items drawn for each step that the softmax is over, beside what is asked; 0 is all
     norm:      "rms_norm", "layer_norm" or another of `layers/norm_kinds`
     positions: "ordinary", or "times": where a thing stands is when it was taken, in `time_unit` seconds
@@ -56,6 +57,7 @@ class SequenceSettings:
     length: int = 50
     epochs: float = 20.0
     tokens: int = 2048
+    pass_tokens: int = 0
     dropout: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -270,11 +272,12 @@ def recipe_of(num_items: int, settings: SequenceSettings, steps: int) -> Recipe:
         "max_position_embeddings": 2 * settings.length,
         "norm": settings.norm,
     }
+    at_once = settings.pass_tokens or settings.tokens
     train = {
         "tokens": steps * settings.tokens,
         "tokens_per_step": settings.tokens,
-        "micro_batch_tokens": settings.tokens,
-        "length_schedule": [[0.0, settings.tokens]],
+        "micro_batch_tokens": at_once,
+        "length_schedule": [[0.0, at_once]],
         "position_range": settings.tokens,
         "learning_rate": settings.learning_rate,
         "warmup_steps": settings.warmup_steps,

@@ -38,6 +38,14 @@ def test_ids_are_strings_whatever_they_look_like(tmp_path: Path, name: str) -> N
     assert (log.users, log.items) == (("007", "7"), ("1", "2"))
 
 
+def test_ratings_are_read_as_grouplens_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "ratings.dat"
+    path.write_text("1::1193::5::978300760\r\n1::661::3::978300700\r\n2::1193::4::978298413\r\n")
+    log = read_interactions(path)
+    assert [[log.items[item] for item in history] for history in log.histories] == [["661", "1193"], ["1193"]]
+    assert list(log.times[0]) == [978300700, 978300760]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -59,7 +67,8 @@ def test_ids_are_strings_whatever_they_look_like(tmp_path: Path, name: str) -> N
         ("a.csv", "userId,movieId,timestamp\n1,2,3\n", "as in --columns userId,movieId,"),
         ("a.csv", "user,item,timestamp\n1,2,2024-13-01\n", "a.csv:2 is"),
         ("a.csv", "user,item,timestamp\n1,2\n", "a.csv:2 is"),
-        ("a.txt", "", "no .csv, no .tsv and no .jsonl"),
+        ("a.dat", "1::2::5::3\n1::2\n", "a.dat:2 has 2 parts"),
+        ("a.txt", "", "no .csv, no .tsv, no .jsonl and no .dat"),
     ],
 )
 def test_a_line_that_is_no_event_is_told_by_its_number(tmp_path: Path, name: str, text: str, said: str) -> None:

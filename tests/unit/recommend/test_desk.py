@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from pagoda.errors import ConfigError
+from pagoda.recommend import store
 from pagoda.recommend.candidates.ensemble import Ensemble
 from pagoda.recommend.data.city import City, draw_visits, read_city
 from pagoda.recommend.data.interactions import DAY_S, Interaction, InteractionLog
 from pagoda.recommend.data.things import CatalogueItem, read_things, write_things
 from pagoda.recommend.desk import Desk
-from pagoda.recommend.folder import save_model, set_up
+from pagoda.recommend.folder import PEOPLE, save_model, set_up
 from pagoda.recommend.recommender import Recommender
-from pagoda.recommend.store import Refusal, StoredEvent
+from pagoda.recommend.store import EventStore, Refusal, StoredEvent
 from patience import HANG_S
 
 
@@ -142,6 +143,45 @@ def test_a_new_model_is_found_without_a_new_desk(folder: Path, trained: Recommen
     save_model(trained, folder)
     assert desk.recommend("person-001", 1)
     assert desk.facts()["model"] == "model-2"
+    desk.close()
+
+
+def test_what_another_process_tells_the_store_counts_from_the_next_question_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, other = Desk(folder), EventStore(folder / PEOPLE)
+    monkeypatch.setattr(store, "_MOMENT_S", HANG_S)  # what was shown may be written for long on a busy machine
+    first, second, third = (one.item for one in desk.recommend("person-001", 3))
+    other.block(Refusal("person-001", item=first))
+    assert desk.recommend("person-001", 1)[0].item == second
+    other.append([event(1, "person-001", second), event(2, "gone", first), event(3, "back", first)])
+    desk.recommend("gone", 1)
+    assert {"gone", "back"} <= set(desk.people())
+    assert second not in [one.item for one in desk.recommend("person-001", 50)]
+    other.unblock(Refusal("person-001", item=first))
+    assert desk.recommend("person-001", 2)[0].item == first
+    for user in ("gone", "back"):
+        other.forget(user)
+    other.append([event(4, "back", second)])
+    kept = desk.recommend("back", 3)
+    assert "gone" not in desk.people()
+    desk.close()
+    other.close()
+    again = Desk(folder)
+    assert again.recommend("back", 3) == kept, "what was told before the deletion counts no more"
+    assert third in [one.item for one in again.recommend("person-001", 3)]
+    again.close()
+
+
+def test_what_this_desk_writes_is_not_read_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(folder)
+    desk.recommend("person-001", 3)
+    read = list[str]()
+    monkeypatch.setattr(desk.store, "blocks", lambda: read.append("blocks") or [])
+    desk.record([event(1, "person-001", "film-001")])
+    desk.block(Refusal("person-001", item="film-002"))
+    assert "film-002" not in [one.item for one in desk.recommend("person-001", 300)]
+    assert not read
     desk.close()
 
 
