@@ -49,8 +49,8 @@ BEAUTY = SequenceSettings(
 )
 """Chosen on the last thing but one of 5,000 people, by a model that was not taught it."""
 ML1M = SequenceSettings(
-    width=128, layers=2, heads=2, length=200, epochs=6, tokens=6400, pass_tokens=1600, dropout=0.2, learning_rate=2e-3,
-    warmup_steps=200, save_every=50,
+    width=128, layers=2, heads=2, length=200, epochs=6, tokens=6400, pass_tokens=1600, widths=20, dropout=0.2,
+    learning_rate=2e-3, warmup_steps=200, save_every=50,
 )  # fmt: skip
 """The softmax is over all 3,416 items: they are few enough."""
 _FEWEST = 3

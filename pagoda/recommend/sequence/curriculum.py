@@ -44,6 +44,7 @@ class HistoryCurriculum:
 
     held: histories of which only the last thing is asked, never taught
     rivals: items drawn for each step, evenly, that its targets are told from; 0: from all `num_items`
+    widths: of batches are multiples of this, so that fewer shapes come: in bf16, torch keeps kernels for each
     """
 
     is_causal = True
@@ -57,10 +58,11 @@ class HistoryCurriculum:
         seed: int,
         rivals: int = 0,
         num_items: int = 0,
+        widths: int = 1,
     ) -> None:
         self.histories = [history for history in histories if len(history.items) > 0]
         self.held, self.length, self.tokens, self.seed = held, length, tokens, seed
-        self.rivals, self.num_items = rivals, num_items
+        self.rivals, self.num_items, self.widths = rivals, num_items, widths
         self._planned: tuple[int, list[list[tuple[int, int, int]]]] = (-1, [])
 
     @cached_property
@@ -109,7 +111,7 @@ class HistoryCurriculum:
         order = np.lexsort((rng.random(len(cuts)), np.array([stop - start for _, start, stop in cuts])))
         batches: list[list[tuple[int, int, int]]] = []
         for place in order:
-            width = cuts[place][2] - cuts[place][1]
+            width = self._width(cuts[place][2] - cuts[place][1])
             if not batches or (len(batches[-1]) + 1) * width > self.tokens:
                 batches.append([])
             batches[-1].append(cuts[place])
@@ -136,12 +138,16 @@ class HistoryCurriculum:
         placed = np.concatenate((times[:1], times[: stop - 1])) if start == 0 else times[start - 1 : stop - 1]
         return before, tokens[start:stop], placed - placed[0]
 
-    @staticmethod
+    def _width(self, longest: int) -> int:
+        return -(-longest // self.widths) * self.widths
+
     def _rows(
-        windows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]], rivals: np.ndarray | None = None
+        self,
+        windows: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray | None]],
+        rivals: np.ndarray | None = None,
     ) -> TrainingBatch:
         """Windows side by side, filled up behind: what comes later is never looked at."""
-        width = max(len(before) for before, _, __ in windows)
+        width = self._width(max(len(before) for before, _, __ in windows))
         ids = np.full((len(windows), width), _PAD, dtype=np.int64)
         targets = np.full((len(windows), width), NOT_COUNTED, dtype=np.int64)
         positions = np.zeros((len(windows), width), dtype=np.float32)

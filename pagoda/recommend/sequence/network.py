@@ -46,6 +46,7 @@ class SequenceSettings:
     """length: things that are looked at; epochs: how often each event is taught; tokens: of a step, padding included
 
     pass_tokens: of a step, computed at once: bounds the memory of a softmax over many items; 0 is all
+    widths:    of a step's windows are multiples of this: fewer shapes, fewer kernels that torch makes and keeps
     rivals:    items drawn for each step that the softmax is over, beside what is asked; 0 is all
     norm:      "rms_norm", "layer_norm" or another of `layers/norm_kinds`
     positions: "ordinary", or "times": where a thing stands is when it was taken, in `time_unit` seconds
@@ -58,6 +59,7 @@ class SequenceSettings:
     epochs: float = 20.0
     tokens: int = 2048
     pass_tokens: int = 0
+    widths: int = 1
     dropout: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
@@ -233,7 +235,7 @@ class _Taught(HistoryCurriculum):
     def __init__(self, log: InteractionLog, settings: SequenceSettings) -> None:
         super().__init__(
             histories_of(log, settings), [], settings.length, settings.tokens, settings.seed, settings.rivals,
-            len(log.items),
+            len(log.items), settings.widths,
         )  # fmt: skip
         self._told = log.items, settings
 

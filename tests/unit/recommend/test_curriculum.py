@@ -71,3 +71,17 @@ def test_rivals_are_items_drawn_for_a_step_alone() -> None:
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
     assert HistoryCurriculum(histories(), [], 8, 64, seed=0).batch(0).rivals is None
+
+
+def test_widths_are_multiples_and_what_is_taught_stays() -> None:
+    given = histories()
+    plain, wide = (HistoryCurriculum(given, [], 8, 64, seed=0, widths=widths) for widths in (1, 3))
+    counts = []
+    for taught in (plain, wide):
+        batches = [taught.batch(step) for step in range(taught.steps_per_epoch)]
+        assert all(batch.input_ids.shape[1] % taught.widths == 0 for batch in batches)
+        assert all(batch.input_ids.size <= 64 for batch in batches)
+        targets = np.concatenate([batch.targets[batch.targets != NOT_COUNTED] for batch in batches])
+        counts.append(np.bincount(targets))
+    np.testing.assert_array_equal(*counts)
+    assert any(plain.batch(step).input_ids.shape[1] % 3 for step in range(plain.steps_per_epoch))
