@@ -278,13 +278,18 @@ class Desk:
                     self.graph.note_shown(one.user, one.found, one.model, one.at)
 
     def _follow(self) -> None:
-        """Let the graph hold what the store does, at the beginning and after each training."""
+        """Let the graph hold what the store does: at the beginning, after a training, and as another process writes."""
         served = self._served
         if self.graph is None or self._in_graph is served:
             return
         with self._writes:
-            self.graph.follow(self.store, served.things.values())
+            # Before, so that what another process tells meanwhile is followed the next time.
             self._in_graph = served
+            try:
+                self.graph.follow(self.store, served.things.values())
+            except BaseException:
+                self._in_graph = None
+                raise
 
     def _take_up(self) -> None:
         """Believe the events that were written since, by this desk or by a training."""
