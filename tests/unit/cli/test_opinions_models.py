@@ -30,7 +30,7 @@ def _rows(folder: Path, name: str = "rows.jsonl") -> Path:
 
 
 def test_a_model_is_trained_and_written(tmp_path: Path) -> None:
-    done = run("train", _rows(tmp_path), "--out", tmp_path / "model")
+    done = run("train", _rows(tmp_path), "--out", tmp_path / "model", "--encoder", "none")
     assert done.exit_code == 0, done.output
     assert "trained on 48 texts, labels negative, positive" in done.stderr
     assert SentimentModel.load(tmp_path / "model").predict(["东林股价涨停"])[0].label == "positive"

@@ -103,6 +103,11 @@ def test_a_damaged_or_missing_model_is_refused(tmp_path: Path, chinese: Sentimen
         chinese.save(tmp_path / "else")
 
 
+def test_an_encoder_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="'bert', expected one of auto, minilm, multilingual, none"):
+        SentimentModel.train(CHINESE, encoder="bert")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
