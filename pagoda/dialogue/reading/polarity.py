@@ -57,7 +57,8 @@ _BEFORE_EN = re.compile(
 )
 _AFTER_EN = re.compile(
     r"^(?:\s+(?:food|ones?|restaurants?|places?|area|district|cuisine|hotels?|films?|movies?))?"
-    r"(?:\s+(?:is|are)\s+(?:out\b|not\b|no\b|off\b)|,?\s+(?:excluded|excepted)\b)"
+    r"(?:\s+(?:is|are)\s+(?:out\b|no\b|off\b|not\b(?!\s+(?:(?:so|too|that|all that|very|really|at all)\s+)*"
+    r"(?:bad|far|wrong|open|closed|expensive|pricey|dear|unpleasant|terrible|necessary|important|full)\b))|,?\s+(?:excluded|excepted)\b)"
 )
 _BESIDES_EN = re.compile(r"\b(?:besides|apart from|aside from|in addition to)\b.*\b(?:also|too|as well)\b")
 _BUT = re.compile("但|而是|but")
