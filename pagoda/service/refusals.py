@@ -76,6 +76,10 @@ _REFUSES = re.compile(
 )
 
 
+# "Not Cloud Crane Hall", but neither "no the second one" nor "I am not at the first".
+_NOT_IT = re.compile(r"(?:^|[,.;!]\s*|\b(?:but|please|just|ok|okay)\s+)(?:not|without)\s+$", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Unwanted:
     """rows: of the list on the table; kinds: that are named; is_only: the sentence names nothing that is wanted."""
@@ -97,7 +101,7 @@ class Refusals:
 
     def of(self, text: str, shown: Sequence[NodeValue], others: Sequence[SlotValue] = ()) -> Unwanted:
         """What is refused of the list `shown` and of all kinds. others: what a reader found in the sentence besides."""
-        spans = self._spans(folded(text))
+        spans = self._spans(folded(text), shown)
         refused = [what for _, _, what, is_refused in spans if is_refused]
         rows = [row_of(index_of_rank(what), len(shown)) for what in refused if isinstance(what, int)]
         is_apart = any(all(other.end <= start or end <= other.start for start, end, *_ in spans) for other in others)
@@ -114,16 +118,20 @@ class Refusals:
             return True
         return any(_is_for_good(plain, start, end) for start, end, _, is_refused in self._spans(plain) if is_refused)
 
-    def _spans(self, plain: str) -> list[tuple[int, int, int | KindOfThing, bool]]:
+    def _spans(self, plain: str, shown: Sequence[NodeValue] = ()) -> list[tuple[int, int, int | KindOfThing, bool]]:
         """(start, end, number or kind, whether it is refused), in the order of the sentence."""
         numbers = [*choices_in(plain)] or [*bare_numbers(plain.lower())]
-        named: list[tuple[int, int, int | KindOfThing]] = [*numbers, *self._kinds_in(plain)]
+        named: list[tuple[int, int, int | KindOfThing]] = [*numbers, *_named_rows(plain, shown), *self._kinds_in(plain)]
         named.sort(key=lambda each: each[:2])
         told = roles(plain, [("named", start, end) for start, end, _ in named])
         is_off = taken_off(plain.lower(), [each[:2] for each in named])
         has_sign = _REFUSES.search(plain) is not None
+
+        def may_be(what: int | KindOfThing, start: int) -> bool:
+            return has_sign or not isinstance(what, int) or _NOT_IT.search(plain[:start]) is not None
+
         return [
-            (start, end, what, is_removed or (role == "excluded" and (has_sign or not isinstance(what, int))))
+            (start, end, what, is_removed or (role == "excluded" and may_be(what, start)))
             for (start, end, what), role, is_removed in zip(named, told, is_off, strict=True)
         ]
 
@@ -134,6 +142,14 @@ class Refusals:
             for match in name.finditer(left):
                 left = left[: match.start()] + "\0" * len(match[0]) + left[match.end() :]
                 yield match.start(), match.end(), kind
+
+
+def _named_rows(plain: str, shown: Sequence[NodeValue]) -> Iterator[tuple[int, int, int]]:
+    """(start, end, number) of what is shown and called by its name: "not Cloud Crane Hall"."""
+    for number, node in enumerate(shown, 1):
+        for name in {node.zh, node.en} - {""}:
+            whole = rf"\b{re.escape(name)}\b" if name.isascii() else re.escape(name)
+            yield from ((found.start(), found.end(), number) for found in re.finditer(whole, plain, re.IGNORECASE))
 
 
 def is_asked(text: str, *, is_for_good: bool) -> bool:

@@ -8,7 +8,7 @@ in the CUED dialogue acts (Young 2007, "CUED Standard Dialogue Acts").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import NUMBER_TYPES
@@ -136,6 +136,22 @@ def without_choice(text: str) -> str:
     return _CHOOSE.sub(" ", text)
 
 
+def leaves_out_choice(text: str) -> bool:
+    """Whether something of a list is set apart in a text: "not the second".
+
+    >>> leaves_out_choice("not the second"), leaves_out_choice("hmm, the second one?")
+    (True, False)
+    """
+    return not all(_wanted(text, [*_CHOOSE.finditer(text)]))
+
+
+def _wanted(text: str, found: Sequence[re.Match[str]]) -> list[bool]:
+    """Of each choice whether it is neither negated nor taken off the list."""
+    told = roles(text, [("choice", *each.span()) for each in found])
+    is_off = taken_off(folded(text).lower(), [each.span() for each in found])
+    return [role == "wanted" and not is_removed for role, is_removed in zip(told, is_off, strict=True)]
+
+
 def choices_in(text: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, number) of every "the second one" and its like; numbers from 1, -1 the last.
 
@@ -164,10 +180,7 @@ def _choice(text: str, context: TurnContext) -> int | None:
     """The first that is not set apart; a bare number only where results were shown and nothing was asked for."""
     found = [*_CHOOSE.finditer(text)]
     if len(found) > 1:
-        told = roles(text, [("choice", *each.span()) for each in found])
-        is_off = taken_off(folded(text).lower(), [each.span() for each in found])
-        read = zip(found, told, is_off, strict=True)
-        found = [each for each, role, is_removed in read if role == "wanted" and not is_removed] or found
+        found = [each for each, is_wanted in zip(found, _wanted(text, found), strict=True) if is_wanted] or found
     if not found or (found[0]["bare"] and (context.requested_slot or not context.results)):
         return None
     return _number(found[0])

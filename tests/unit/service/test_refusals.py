@@ -51,6 +51,8 @@ REFUSALS = Refusals(KINDS.values())
         ("能把第二个去掉吗", (1,), ()),
         ("把2号去掉", (1,), ()),
         ("drop the Sichuan one", (), ("cuisine:Sichuan",)),
+        ("not Place 1", (1,), ()),
+        ("不要店2", (2,), ()),
     ],
 )
 def test_what_is_named_and_negated_is_refused(text: str, rows: tuple[int, ...], kinds: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader, context_of
 from pagoda.dialogue.turn.turn import plain_value, state_facts
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
+from pagoda.service.shipped import service_domain
 
 NOON = datetime(2026, 11, 21, 12, 0)
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
@@ -281,6 +282,19 @@ def test_no_booking_is_left_for_a_wish_that_is_not_sure_and_names_nothing(domain
     hotel = Written("find_hotel", 0.7)
     assert ev.Switched("find_hotel") not in told(domain, linker, booking(domain), hotel, "and can I bring my dog?")
     assert ev.Switched("find_hotel") in told(domain, linker, booking(domain), hotel, "and a hotel for my dog?")
+
+
+def test_a_number_alone_is_a_choice_whatever_a_reader_takes_it_for(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Offered((HUT, HALL))], service_domain())
+    for text, is_choice in (("hmm second one?", True), ("not the second one", False), ("why the second one", False)):
+        events = told(service_domain(), linker, state, Written("not_this_one", 0.97), text)
+        assert (ev.Chosen(1) in events) is is_choice
+
+
+def test_whoever_does_not_mind_answers_the_task_that_asked(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Asked("location")], domain)
+    events = told(domain, linker, state, Written("find_hotel", 0.9), "anywhere")
+    assert events[1:] == [ev.SetAny("location")]
 
 
 def test_the_state_is_told_in_words(domain: Domain) -> None:
