@@ -6,6 +6,7 @@ list and a page.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pagoda.cli.console.environment import api_keys
 from pagoda.cli.console.messages import CHINESE, Messages
+from pagoda.cli.console.options import ADDRESS_OPTIONS, Settings, server_settings, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import ConfigError, MissingExtraError, nearest
 
@@ -170,16 +173,17 @@ def ask(
 
 
 @recommend.command(short_help="Serve lists over HTTP, with a page.")
+@with_options(address=ADDRESS_OPTIONS)
 def serve(
     ctx: typer.Context,
     folder: Folder = _DEFAULT_FOLDER,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
     graph: Annotated[
         str | None, typer.Option("--graph", help="embedded, or a graph's address: tells why something was shown.")
     ] = None,
+    *,
+    address: Settings,
 ) -> None:
-    """`pagoda serve builtin --recommend DIR`, whose further options stand there."""
+    """`pagoda serve builtin --recommend DIR`, whose further options stand there; PAGODA_API_KEY holds keys."""
     try:
         from pagoda.server.config import ServerConfig
         from pagoda.server.serve import serve as run
@@ -189,7 +193,8 @@ def serve(
     from pagoda.engine.args import EngineArgs
 
     terminal: Terminal = ctx.obj
-    config = ServerConfig(host=host, port=port, recommend=folder, recommend_graph=graph)
+    keys = api_keys(os.environ)
+    config = ServerConfig(**server_settings(address), recommend=folder, recommend_graph=graph, api_keys=keys)
     run(EngineArgs(model="builtin"), config, announce=lambda event, facts: tell(terminal, event, facts))
 
 

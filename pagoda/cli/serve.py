@@ -22,6 +22,7 @@ from pagoda.cli.console.options import (
     SERVER_OPTIONS,
     Settings,
     engine_settings,
+    server_settings,
     with_options,
     without,
 )
@@ -71,11 +72,9 @@ def serve(
     keys = [*(api_key or ()), *api_keys(os.environ), *(read_api_keys(api_key_file) if api_key_file else ())]
     if "chat_template" in server:
         server["chat_template"] = read_template(server["chat_template"])
-    allowed = {name: tuple(server.get(name, ())) for name in ("allowed_origins", "allowed_hosts")}
-    settings: Settings = {**server, **allowed, "api_keys": tuple(dict.fromkeys(keys))}
+    settings: Settings = {**server_settings(server), "api_keys": tuple(dict.fromkeys(keys))}
     if "service" in server:
-        documents = tuple(server.get("service_documents", ()))
-        settings |= {"service_documents": documents, "staff_keys": staff_keys(os.environ)}
+        settings["staff_keys"] = staff_keys(os.environ)
     config = ServerConfig(**settings | {"collections": collections_of(server.get("collections", ()), os.environ)})
     wanted = ReplicasConfig(**replicas)
     if wanted.are_several:

@@ -13,6 +13,7 @@ import typer
 
 from pagoda.cli.console.environment import api_keys, staff_keys
 from pagoda.cli.console.messages import CHINESE
+from pagoda.cli.console.options import ADDRESS_OPTIONS, Settings, server_settings, with_options
 from pagoda.cli.console.terminal import Terminal
 from pagoda.errors import MissingExtraError
 
@@ -29,6 +30,7 @@ _PAGE = {
 }
 
 
+@with_options(address=ADDRESS_OPTIONS)
 def service(
     ctx: typer.Context,
     folder: Annotated[
@@ -40,8 +42,8 @@ def service(
     timezone: Annotated[
         str | None, typer.Option("--timezone", help='Zone of "tonight", such as Asia/Shanghai.')
     ] = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
+    *,
+    address: Settings,
 ) -> None:
     """Serve one conversation over graph, documents and recommender, and the desk of the people who take over.
 
@@ -58,7 +60,7 @@ def service(
     terminal: Terminal = ctx.obj
     language = "zh" if terminal.say is CHINESE else "en"
     settings = ServerConfig(
-        host=host, port=port, service=folder, service_documents=tuple(documents or ()), timezone=timezone,
+        **server_settings(address), service=folder, service_documents=tuple(documents or ()), timezone=timezone,
         api_keys=api_keys(os.environ), staff_keys=staff_keys(os.environ), access_log=False,
     )  # fmt: skip
     terminal.note(_OPENING[language].format(folder=folder))

@@ -121,7 +121,7 @@ class OwnHosts:
         host = host_name(Headers(scope=scope).get("host", "")) if scope["type"] == "http" else ""
         if host and not is_loopback(host) and not _is_address(host) and not self._is_named(host):
             error = ForbiddenError(
-                f"the request is for {host:.200}, which is none of this server's names: start `pagoda serve` with "
+                f"the request is for {host:.200}, which is none of this server's names: start the server with "
                 "--allowed-host and that name if it is"
             )
             await response_for(error)(scope, receive, send)

@@ -79,7 +79,7 @@ class ServiceDesk:
             domain = service_domain()
             recommending = Recommending(self._desk, self._nodes, domain, self._user_of, self._turns)
             self._rag = reading.result()
-            documents = documents_of(self._rag, settings.least_confidence)
+            documents = documents_of(self._rag)
             answering = Elsewhere(documents, recommending, recommending.claims)
             manner = AgentSettings(draws=False, timezone=settings.timezone)
             self.agent = DialogueAgent(domain, graph, documents=answering, folder=folder, settings=manner)

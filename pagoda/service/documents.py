@@ -11,12 +11,12 @@ from pagoda.rag.answer import Answer
 from pagoda.rag.pipeline import RAG
 
 
-def documents_of(rag: RAG, least_confidence: float) -> Documents:
-    """Questions to an index, for an agent. least_confidence: below it nothing is said, see `ServiceSettings`."""
+def documents_of(rag: RAG) -> Documents:
+    """Questions to an index, for an agent. What is sure enough is the answerer's to say, whose threshold is fitted."""
 
     def ask(question: str) -> Answered | None:
         found = rag.query(question)
-        if found.abstained or not found.citations or found.confidence < least_confidence:
+        if found.abstained or not found.citations:
             return None
         return Answered(found.text, "documents", _places(found))
 

@@ -67,6 +67,8 @@ class Recommending:
     def __call__(self, errand: Errand) -> Answered | None:
         """What the recommender says; None where it has nothing for a search, which the graph then answers."""
         words = words_of(errand.language)
+        if errand.is_beyond and errand.shown and errand.intent != _RECOMMEND:
+            return Answered(words.no_such.format(count=len(errand.shown)), RECOMMENDER)
         if errand.intent == _WHY:
             return self._why(errand, words)
         if errand.intent in (_NOT_ONE, _NOT_KIND):

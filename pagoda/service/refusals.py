@@ -2,8 +2,8 @@
 
 Before an errand of the recommender's: *sentence -> what is refused*. A reader that learned sentences cannot have
 learned every name: kinds are those of the things in the graph, numbers those of the list on the table, and whether they
-are refused is what `reading.polarity` says of any value. Without a list that was recommended, "no Sichuan" is a wish of
-a search, unless it is said to be for good.
+are refused is what `reading.polarity` says of any value and `closed.removals` of what is on a list. Without a list
+that was recommended, "no Sichuan" is a wish of a search, unless it is said to be for good.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pagoda.dialogue.reading.acts import choices_in
+from pagoda.dialogue.reading.closed.removals import bare_numbers, taken_off
 from pagoda.dialogue.reading.polarity import roles
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded
@@ -47,7 +48,8 @@ _FOR_GOOD_ANYWHERE = re.compile(
 _WHY = re.compile(r"为什么|为何|为啥|怎么|干嘛|干吗|凭什么|\bwhy\b|\bhow come\b", re.IGNORECASE)
 _ASKS = re.compile(
     r"[?？]\s*$|(?:吗|么|嘛|呢)[。.!！~～\s]*$|有没有|是不是|哪[些个家]|什么"
-    r"|^\s*(?:what|which|who|where|when|how|is|are|was|were|do|does|did|can|could|would|will|should|may)(?:n['’]?t)?\b",
+    r"|^\s*(?!do(?:n['’]?t| not)\s+(?!you\b|they\b|we\b|i\b|the\b|these\b|those\b|any\b))"
+    r"(?:what|which|who|where|when|how|is|are|was|were|do|does|did|can|could|would|will|should|may)(?:n['’]?t)?\b",
     re.IGNORECASE,
 )
 _TAG = re.compile(
@@ -55,8 +57,9 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _REQUEST = re.compile(
-    r"^\s*(?:can|could|would|will)(?:n['’]?t)? you (?:please )?(?:not|never|stop|quit|skip)\b"
-    r"|(?:能不能|可不可以|可以|能)(?:请)?(?:不要|别)",
+    r"^\s*(?:can|could|would|will)(?:n['’]?t)? (?:you|we|i) (?:please )?(?:not|never|stop|quit|skip|drop|remove|delete"
+    r"|take|leave|cross|strike|throw|get rid|hide|block|exclude|ignore|scratch)\b"
+    r"|(?:能不能|能否|可不可以|可否|可以|能)(?:请|帮我|给我|麻烦)*(?:不要|别|把|将|去掉|删|划|换|拿|撤|剔|排除|屏蔽|跳过|略过)",
     re.IGNORECASE,
 )
 _EXCEPT = re.compile(r"除了|除开|除去|\bother than\b|\bapart from\b|\baside from\b|\bbesides\b", re.IGNORECASE)
@@ -71,6 +74,10 @@ _REFUSES = re.compile(
     r"|\b(?:is|are)\s+(?:out|not|no|off)\b",
     re.IGNORECASE,
 )
+
+
+# "Not Cloud Crane Hall", but neither "no the second one" nor "I am not at the first".
+_NOT_IT = re.compile(r"(?:^|[,.;!]\s*|\b(?:but|please|just|ok|okay)\s+)(?:not|without)\s+$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,7 @@ class Refusals:
 
     def of(self, text: str, shown: Sequence[NodeValue], others: Sequence[SlotValue] = ()) -> Unwanted:
         """What is refused of the list `shown` and of all kinds. others: what a reader found in the sentence besides."""
-        spans = self._spans(folded(text))
+        spans = self._spans(folded(text), shown)
         refused = [what for _, _, what, is_refused in spans if is_refused]
         rows = [row_of(index_of_rank(what), len(shown)) for what in refused if isinstance(what, int)]
         is_apart = any(all(other.end <= start or end <= other.start for start, end, *_ in spans) for other in others)
@@ -111,15 +118,21 @@ class Refusals:
             return True
         return any(_is_for_good(plain, start, end) for start, end, _, is_refused in self._spans(plain) if is_refused)
 
-    def _spans(self, plain: str) -> list[tuple[int, int, int | KindOfThing, bool]]:
+    def _spans(self, plain: str, shown: Sequence[NodeValue] = ()) -> list[tuple[int, int, int | KindOfThing, bool]]:
         """(start, end, number or kind, whether it is refused), in the order of the sentence."""
-        named: list[tuple[int, int, int | KindOfThing]] = [*choices_in(plain), *self._kinds_in(plain)]
+        numbers = [*choices_in(plain)] or [*bare_numbers(plain.lower())]
+        named: list[tuple[int, int, int | KindOfThing]] = [*numbers, *_named_rows(plain, shown), *self._kinds_in(plain)]
         named.sort(key=lambda each: each[:2])
         told = roles(plain, [("named", start, end) for start, end, _ in named])
+        is_off = taken_off(plain.lower(), [each[:2] for each in named])
         has_sign = _REFUSES.search(plain) is not None
+
+        def may_be(what: int | KindOfThing, start: int) -> bool:
+            return has_sign or not isinstance(what, int) or _NOT_IT.search(plain[:start]) is not None
+
         return [
-            (start, end, what, role == "excluded" and (has_sign or not isinstance(what, int)))
-            for (start, end, what), role in zip(named, told, strict=True)
+            (start, end, what, is_removed or (role == "excluded" and may_be(what, start)))
+            for (start, end, what), role, is_removed in zip(named, told, is_off, strict=True)
         ]
 
     def _kinds_in(self, plain: str) -> Iterator[tuple[int, int, KindOfThing]]:
@@ -129,6 +142,14 @@ class Refusals:
             for match in name.finditer(left):
                 left = left[: match.start()] + "\0" * len(match[0]) + left[match.end() :]
                 yield match.start(), match.end(), kind
+
+
+def _named_rows(plain: str, shown: Sequence[NodeValue]) -> Iterator[tuple[int, int, int]]:
+    """(start, end, number) of what is shown and called by its name: "not Cloud Crane Hall"."""
+    for number, node in enumerate(shown, 1):
+        for name in {node.zh, node.en} - {""}:
+            whole = rf"\b{re.escape(name)}\b" if name.isascii() else re.escape(name)
+            yield from ((found.start(), found.end(), number) for found in re.finditer(whole, plain, re.IGNORECASE))
 
 
 def is_asked(text: str, *, is_for_good: bool) -> bool:

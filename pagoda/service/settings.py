@@ -19,17 +19,13 @@ class ServiceSettings:
     """documents: folders and files that are asked, none for the shipped handbook
 
     timezone: IANA name of the zone of "tonight", "" for the machine's own
-    least_confidence: 0 to 1, calibrated (`rag.answer`); a quotation below it is more likely beside the point
     Raises ConfigError.
     """
 
     documents: tuple[Path, ...] = ()
     timezone: str = ""
-    least_confidence: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.least_confidence <= 1:
-            raise ConfigError(f"least_confidence is {self.least_confidence}, expected a number from 0 to 1")
         missing = next((path for path in self.documents if not path.exists()), None)
         if missing is not None:
             raise ConfigError(f"{missing} is not there: name a folder or a file of documents that is")

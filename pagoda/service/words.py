@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Counted:
-    """A sentence about so many people. one: of a single one, without a field"""
+    """A sentence about so many. one: of a single one, without a field"""
 
     one: str
     many: str
@@ -37,6 +37,7 @@ class ServiceWords:
     no_reason: str
     not_recommended: str
     which: str
+    no_such: Counted
     none_left: str
     block_item: str
     block_kind: str
@@ -55,6 +56,9 @@ _ENGLISH = ServiceWords(
     no_reason="{name} has the best score of what is left for you, but I know no reason that the data bear out.",
     not_recommended="{name} was not recommended: it came up for what you asked for.",
     which="I have not recommended anything yet. Shall I?",
+    no_such=Counted(
+        "The list has no such number, just this one.", "The list has no such number, it goes from 1 to {count}."
+    ),
     none_left="There is nothing left that I could recommend.",
     block_item="All right, {name} will not be recommended to you again.",
     block_kind="All right, no more of the kind {kind}.",
@@ -72,6 +76,7 @@ _CHINESE = ServiceWords(
     no_reason="{name}是余下选择中得分最高的，但没有数据能证实的理由可说。",
     not_recommended="{name}不是推荐的，是按您的要求查到的。",
     which="我还没有推荐过什么，要推荐吗？",
+    no_such=Counted("列表里没有这个序号，只有这一个。", "列表里没有这个序号，序号是1到{count}。"),
     none_left="没有可以推荐的了。",
     block_item="好的，以后不再给您推荐{name}。",
     block_kind="好的，以后不再推荐“{kind}”这一类。",

@@ -89,6 +89,11 @@ def engine_settings(settings: Settings) -> Settings:
     return keywords
 
 
+def server_settings(settings: Settings) -> Settings:
+    """Keywords for ServerConfig, whose fields are tuples where the command line has lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
 def _take(values: Settings, group: Options) -> Settings:
     """Remove a group's values; those that were given."""
     taken = {option.name: values.pop(option.name) for option in group}
@@ -252,9 +257,14 @@ DIALOGUE_OPTIONS = (
     option("timezone", str, 'Zone that tells what "tonight" means, such as Asia/Shanghai; otherwise the machine\'s.'),
 )
 """What is talked over, and when."""
-SERVER_OPTIONS = (
+ADDRESS_OPTIONS = (
     option("host", str, "Address to listen on; others than this machine reach 0.0.0.0.", default="127.0.0.1"),
     option("port", int, "Port to listen on; 0 takes a free one.", default=8000),
+    option("allowed_hosts", list[str], "Name the server may be called by; may be repeated.", "--allowed-host"),
+)
+"""Of every command that starts a server, see `ServerConfig`."""
+SERVER_OPTIONS = (
+    *ADDRESS_OPTIONS,
     option("chat_template", str, "Another chat template: a file, its source, or a name of one of the checkpoint's."),
     option("tool_call_parser", str, "How the model writes tool calls: hermes, llama3_json or mistral.", default="auto"),
     option(
@@ -266,7 +276,6 @@ SERVER_OPTIONS = (
     option("strict", bool, "Refuse unknown fields of a request instead of ignoring them.", "--strict"),
     option("refuse_overlong", bool, "Refuse max_tokens beyond the context; otherwise it is cut.", "--refuse-overlong"),
     option("allowed_origins", list[str], "Web origin that may call (CORS); may be repeated.", "--allowed-origin"),
-    option("allowed_hosts", list[str], "Name the server may be called by; may be repeated.", "--allowed-host"),
     option("ssl_keyfile", Path, "Private key for TLS."),
     option("ssl_certfile", Path, "Certificate for TLS."),
     option("max_body_bytes", int, "Bytes of the largest request.", default=8 * 1024 * 1024),

@@ -21,7 +21,7 @@ import typer
 from pagoda.cli.console.bars import bars
 from pagoda.cli.console.environment import api_keys
 from pagoda.cli.console.interrupts import StopOnInterrupt
-from pagoda.cli.console.options import AsJson
+from pagoda.cli.console.options import ADDRESS_OPTIONS, AsJson, Settings, server_settings, with_options
 from pagoda.cli.console.terminal import Terminal, printable
 from pagoda.cli.opinions.words import OpinionsWords, opinions_words
 from pagoda.errors import ConfigError
@@ -38,15 +38,16 @@ Watch = Annotated[Path | None, typer.Option("--watch", metavar="FILE", help="Wat
 Demo = Annotated[bool, typer.Option("--demo", help="The invented companies and news that ship with pagoda.")]
 
 
+@with_options(address=ADDRESS_OPTIONS)
 def watch(
     ctx: typer.Context,
     config: Annotated[Path | None, typer.Argument(help="Watch file: companies, sources and rules, in YAML.")] = None,
     demo: Demo = False,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", help="Port to listen on; 0 takes a free one.")] = 8000,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Model that gives reasons where asked; otherwise none does.")
     ] = None,
+    *,
+    address: Settings,
 ) -> None:
     """Follow the sources of a watch file, tell alerts, and serve the page at /opinions.
 
@@ -60,7 +61,8 @@ def watch(
     words = opinions_words(terminal.say)
     with ExitStack() as held:
         file = _watch_file(config, demo, held)
-        settings = ServerConfig(host=host, port=port, opinions=file, api_keys=api_keys(os.environ), access_log=False)
+        keys = api_keys(os.environ)
+        settings = ServerConfig(**server_settings(address), opinions=file, api_keys=keys, access_log=False)
 
         def announce(event: str, facts: dict[str, Any]) -> None:
             # The page is there before the model is, which it does not wait for.

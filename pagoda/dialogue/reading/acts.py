@@ -8,16 +8,19 @@ in the CUED dialogue acts (Young 2007, "CUED Standard Dialogue Acts").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import NUMBER_TYPES
 from pagoda.dialogue.reading.closed.assent import is_yes
+from pagoda.dialogue.reading.closed.removals import taken_off
 from pagoda.dialogue.reading.closed.wishes import is_more, things_of, wish_about_bookings
 from pagoda.dialogue.reading.places import mentions
+from pagoda.dialogue.reading.polarity import roles
 from pagoda.dialogue.reading.questions.columns import columns_named
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded, is_any
+from pagoda.dialogue.slots.times.words import MONTH_EN
 from pagoda.nlu.understanding import Act, TurnContext
 
 _END = r"(?=$|[\s,.!?;，。！？；、~～])"
@@ -42,11 +45,13 @@ _UNSET = re.compile(
 _DIGITS = {word: index for index, word in enumerate("一二三四五六七八九十", 1)} | {"两": 2}
 _ORDINAL_WORDS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 _ORDINALS = {word: index for index, word in enumerate(_ORDINAL_WORDS, 1)}
+_ENDED = r"(?:1st|2nd|3rd|[4-9]th)"
 _CHOOSE = re.compile(
     r"第(?P<zh>[一二三四五六七八九十\d]{1,2})(?:家|个|间|部|场|条)?"
     r"|(?P<last>最后(?:一)?(?:家|个|间|部)?|\bthe last(?: one)?\b)"
+    rf"|(?<!\bon )(?<!\bfor )(?<!\buntil )\bthe (?P<ended>{_ENDED})\b(?!\s+(?:of\s+)?{MONTH_EN})"
     rf"|\bthe (?P<en>{'|'.join(_ORDINAL_WORDS)})\b"
-    rf"|\b(?P<en_one>{'|'.join(_ORDINAL_WORDS)}) (?:one|hotel|restaurant|film|place|option)\b"
+    rf"|\b(?P<en_one>{'|'.join(_ORDINAL_WORDS)}|{_ENDED}) (?:one|hotel|restaurant|film|place|option)\b"
     r"|\b(?:number|no\.|option|#) ?(?P<number>\d{1,2})\b|^\s*(?P<bare>\d{1,2})\s*[.。)）]?\s*$",
     re.IGNORECASE,
 )
@@ -131,6 +136,22 @@ def without_choice(text: str) -> str:
     return _CHOOSE.sub(" ", text)
 
 
+def leaves_out_choice(text: str) -> bool:
+    """Whether something of a list is set apart in a text: "not the second".
+
+    >>> leaves_out_choice("not the second"), leaves_out_choice("hmm, the second one?")
+    (True, False)
+    """
+    return not all(_wanted(text, [*_CHOOSE.finditer(text)]))
+
+
+def _wanted(text: str, found: Sequence[re.Match[str]]) -> list[bool]:
+    """Of each choice whether it is neither negated nor taken off the list."""
+    told = roles(text, [("choice", *each.span()) for each in found])
+    is_off = taken_off(folded(text).lower(), [each.span() for each in found])
+    return [role == "wanted" and not is_removed for role, is_removed in zip(told, is_off, strict=True)]
+
+
 def choices_in(text: str) -> Iterator[tuple[int, int, int]]:
     """(start, end, number) of every "the second one" and its like; numbers from 1, -1 the last.
 
@@ -156,11 +177,13 @@ def bare_choice(text: str, slot_type: str) -> int | None:
 
 
 def _choice(text: str, context: TurnContext) -> int | None:
-    """A bare number is a choice only where results were shown and nothing was asked for."""
-    found = _CHOOSE.search(text)
-    if found is None or (found["bare"] and (context.requested_slot or not context.results)):
+    """The first that is not set apart; a bare number only where results were shown and nothing was asked for."""
+    found = [*_CHOOSE.finditer(text)]
+    if len(found) > 1:
+        found = [each for each, is_wanted in zip(found, _wanted(text, found), strict=True) if is_wanted] or found
+    if not found or (found[0]["bare"] and (context.requested_slot or not context.results)):
         return None
-    return _number(found)
+    return _number(found[0])
 
 
 def _number(found: re.Match[str]) -> int | None:
@@ -168,7 +191,7 @@ def _number(found: re.Match[str]) -> int | None:
         return -1
     if found["zh"]:
         return _DIGITS.get(found["zh"]) or (int(found["zh"]) or None if found["zh"].isdecimal() else None)
-    if ordinal := found["en"] or found["en_one"]:
-        return _ORDINALS[ordinal.lower()]
+    if ordinal := found["en"] or found["en_one"] or found["ended"]:
+        return int(ordinal[0]) if ordinal[0].isdecimal() else _ORDINALS[ordinal.lower()]
     # Nothing has the number 0.
     return int(found["number"] or found["bare"]) or None

@@ -57,7 +57,8 @@ _BEFORE_EN = re.compile(
 )
 _AFTER_EN = re.compile(
     r"^(?:\s+(?:food|ones?|restaurants?|places?|area|district|cuisine|hotels?|films?|movies?))?"
-    r"(?:\s+(?:is|are)\s+(?:out\b|not\b|no\b|off\b)|,?\s+(?:excluded|excepted)\b)"
+    r"(?:\s+(?:is|are)\s+(?:out\b|no\b|off\b|not\b(?!\s+(?:(?:so|too|that|all that|very|really|at all)\s+)*"
+    r"(?:bad|far|wrong|open|closed|expensive|pricey|dear|unpleasant|terrible|necessary|important|full)\b))|,?\s+(?:excluded|excepted)\b)"
 )
 _BESIDES_EN = re.compile(r"\b(?:besides|apart from|aside from|in addition to)\b.*\b(?:also|too|as well)\b")
 _BUT = re.compile("但|而是|but")
@@ -71,6 +72,7 @@ _NO_NEED_EN = re.compile(
     r"(?:\s+(?:to|any|an?|the|with|have|be|it|that|has))*\s+$"
 )
 
+_TOO = re.compile(r"(?:(?:way|far|much|a bit|a little) )?too\s|[太][^好棒]|有点[贵远]")
 _NOUNS = r"(?:区|菜系?|料理|餐厅|餐馆|饭馆|馆子?|店|附近|周边|那边|这边|一带|片子?|电影|的|吧|呢)"
 _FINE = r"(?:也行|也可以|也好|也成|都行|都可以|都好|都成|皆可|is fine|are fine|is ok(?:ay)?|works)"
 _NOUNS_EN = r"(?:food|dishes|cuisine|district|area|restaurants?|places?|films?|movies?|ones?)"
@@ -127,6 +129,8 @@ def _of_lists(plain: str, spans: Sequence[Span], found: Sequence[Role]) -> tuple
 
 def _role(plain: str, start: int, end: int) -> Role:
     before, after = plain[:start], plain[end:]
+    if _TOO.match(plain[start:end]) is not None:
+        return "excluded"  # of a price that was read out: "too expensive", 太贵了
     if _NO_NEED_ZH.search(before) or _NO_NEED_EN.search(before):
         return "unneeded"
     if (cue := _BEFORE_ZH.search(before)) is not None and _DENIED_ZH.search(before[: cue.start()]):

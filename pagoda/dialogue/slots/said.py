@@ -47,6 +47,11 @@ def folded(text: str) -> str:
     return "".join(plain if len(plain := unicodedata.normalize("NFKC", char)) == 1 else char for char in text)
 
 
+def without_any(text: str) -> str:
+    """The text without the words by which somebody does not mind."""
+    return _ANY.sub(" ", text)
+
+
 def is_any(text: str) -> bool:
     """Whether somebody does not mind.
 

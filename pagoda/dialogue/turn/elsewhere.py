@@ -22,6 +22,7 @@ class Errand:
     intent: of kind "elsewhere", or of a search that names no wish at all
     label: of what is sought or was shown last, "" where nothing was; shown: results that were shown last, in order
     node: the one that is meant: by its number or name, or since it was talked of last; None for none
+    is_beyond: a number was said that the list has not
     """
 
     session_id: str
@@ -31,6 +32,7 @@ class Errand:
     label: str = ""
     shown: tuple[NodeValue, ...] = ()
     node: NodeValue | None = None
+    is_beyond: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,15 @@ from dataclasses import replace
 
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.domain.model import Intent
-from pagoda.dialogue.reading.acts import is_choice
+from pagoda.dialogue.reading.acts import choices_in, is_choice, leaves_out_choice, without_choice
 from pagoda.dialogue.reading.closed.assent import is_goodbye
 from pagoda.dialogue.reading.closed.wishes import BOOKS, is_changing, is_undoing, keeps, new_value_in
+from pagoda.dialogue.reading.follow_ups import is_small
 from pagoda.dialogue.reading.places import mentions
-from pagoda.dialogue.reading.questions.forms import points_back
+from pagoda.dialogue.reading.polarity import roles
+from pagoda.dialogue.reading.questions.forms import is_question, points_back
 from pagoda.dialogue.slots.kinds import ANY
+from pagoda.dialogue.slots.said import without_any
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.gathering import gathered
@@ -39,6 +42,13 @@ _TELLING_ACTS = ("choose", "request", "confirm", "deny")
 _THANK = "thank"
 """The intent of every domain that has small talk, as its template is: who says goodbye is not refused."""
 _ASKS = re.compile(r"[?？]\s*$|[吗么嘛][\s。.!！]*$")
+_HESITATION = re.compile(r"\b(?:h+m+|u+m+|u+h+|ah|oh|well|so|and)\b|[嗯哦呃额]+", re.IGNORECASE)
+# "Why don't we try Sichuan?" is a proposal.
+_ASKS_WHY = re.compile(
+    r"为什么|为啥|为何"
+    r"|\bwhy (?!don['’]?t (?:we|you (?:find|book|try|give|show))\b)(?:do|did|does|are|is|was|were|have|has)",
+    re.IGNORECASE,
+)
 
 
 def context_of(state: State) -> TurnContext:
@@ -70,13 +80,16 @@ class Interpreter:
 
     def _of_first(self, read: Understanding, state: State, at: str) -> list[ev.Event]:
         """Of the wish that was read, whatever else waits."""
+        read = self._plain_choice(read, state)
         if self._is_elsewhere(read):
             return [ev.UserSaid(read.text, read.language, read.intent, at)]
-        read = _without_ordinals(read, state)
+        read = self._no_wish(_without_ordinals(read, state), state)
         if _THANK in self._domain.intents and is_goodbye(read.text):
             read = replace(read, intent=_THANK, confidence=1.0, slots=())
         near = self._nearness.wanted(read, state)
-        meant, told = self._whole.meaning(read, state) if near is None else ("", ())
+        wanted = self._domain.intents.get(read.intent)
+        is_for_person = wanted is not None and wanted.act == "hand_off" and read.confidence >= LEAST_SURE
+        meant, told = self._whole.meaning(read, state) if near is None and not is_for_person else ("", ())
         unbookable = self._orders.unbookable(read, state)
         if told:
             return [ev.UserSaid(read.text, read.language, meant, at), *told, *unbookable[:1]]
@@ -105,6 +118,26 @@ class Interpreter:
         """Whether another storey's sentence was read for sure: it is no answer, no property and no yes."""
         intent = self._domain.intents.get(read.intent)
         return intent is not None and intent.kind == "elsewhere" and not read.slots and read.confidence >= LEAST_SURE
+
+    def _plain_choice(self, read: Understanding, state: State) -> Understanding:
+        """ "Hmm, the second one?" refuses nothing, whatever a reader takes it for: it says nothing but a number."""
+        intent = self._domain.intents.get(read.intent)
+        has_choice = state.task_with_results is not None and any(choices_in(read.text))
+        if intent is None or intent.kind != "elsewhere" or read.confidence >= 1 or not has_choice:
+            return read
+        is_alone = is_small(_HESITATION.sub(" ", without_choice(read.text)))
+        choose = self._domain.intent_of_act("choose")
+        return replace(read, intent=choose) if is_alone and choose and not leaves_out_choice(read.text) else read
+
+    def _no_wish(self, read: Understanding, state: State) -> Understanding:
+        """Without values where a sentence is for sure no wish: "what's the weather like tomorrow?", 为啥不推荐喜剧."""
+        intent = self._domain.intents.get(read.intent)
+        if intent is not None and intent.kind in ("find", "book") and _ASKS_WHY.search(read.text):
+            return replace(read, confidence=0.0, slots=())
+        asked = state.question.slot if state.question else ""
+        is_foreign = read.intent == OUT_OF_SCOPE and read.confidence >= SURE_OF_A_SWITCH
+        is_answer = any(slot.slot == asked for slot in read.slots) or _share_of_slots(read) >= MOSTLY_ANSWER
+        return replace(read, slots=()) if is_foreign and not is_answer and is_question(read.text) else read
 
     def _effective_intent(self, read: Understanding, state: State) -> str:
         """The intent as it is meant here: a yes to a booking is a yes, an answer is no new wish."""
@@ -147,8 +180,14 @@ class Interpreter:
         is_grave = intent.kind in ("find", "book", "elsewhere") or intent.act in ("cancel", "hand_off")
         if waits and intent.kind in ("find", "book") and not read.slots:
             # What waits for a yes is not left for a wish that names nothing.
-            return not any(mentions(read.text, word) for word in self._names_of_wish(intent))
+            return not self._is_named(read, intent)
+        if state.task is not None and intent.kind == "find" and not read.slots and read.confidence < SURE_OF_A_SWITCH:
+            # "And can I bring my dog?" leaves no booking for the hotels that a reader thinks of.
+            return not self._is_named(read, intent)
         return is_grave and not read.slots and read.confidence < LEAST_SURE
+
+    def _is_named(self, read: Understanding, intent: Intent) -> bool:
+        return any(mentions(read.text, word) for word in self._names_of_wish(intent))
 
     def _names_of_wish(self, intent: Intent) -> Iterator[str]:
         """What somebody calls that which a task is about."""
@@ -191,14 +230,15 @@ class Interpreter:
         """Whether the sentence belongs to the task under way, though it may look like another."""
         intent = self._domain.intents.get(read.intent)
         dismissed = any(act.kind in ("any", "unset") and act.slot for act in read.acts)
-        if dismissed and read.confidence < SURE_OF_A_SWITCH:
+        if dismissed and (read.confidence < SURE_OF_A_SWITCH or is_small(without_any(read.text))):
             return True
-        if state.task is None or (intent is not None and intent.act == "cancel") or not read.slots:
+        is_cancel = intent is not None and intent.act == "cancel" and not _only_leaves_out(read)
+        if state.task is None or is_cancel or not read.slots:
             return False
         own = self._domain.intents[state.task.intent].slots
         if any(slot.slot not in own for slot in read.slots):
             return False
-        if intent is None:
+        if intent is None or intent.act == "cancel":
             return True
         asked = state.question.slot if state.question else ""
         if all(slot.slot != asked for slot in read.slots):
@@ -300,6 +340,12 @@ def _among_choices(told: ev.Event, state: State) -> ev.Event:
     choices = state.question.choices if state.question is not None and state.question.slot == told.slot else ()
     meant = [node for node in told.candidates if node in choices]
     return ev.Informed(told.slot, meant[0], told.surface) if len(meant) == 1 else told
+
+
+def _only_leaves_out(read: Understanding) -> bool:
+    """Whether all values of a sentence are ones that are not wanted: 算了不要火锅 gives up no search."""
+    spans = [(slot.slot, slot.start, slot.end) for slot in read.slots if slot.start >= 0]
+    return bool(spans) and len(spans) == len(read.slots) and {*roles(read.text, spans)} == {"excluded"}
 
 
 def _share_of_slots(read: Understanding) -> float:

@@ -16,9 +16,10 @@ from datetime import datetime
 from pagoda.dialogue.domain.domain import Domain
 from pagoda.dialogue.reading.acts import without_choice
 from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
-from pagoda.dialogue.reading.follow_ups import remainder_of
+from pagoda.dialogue.reading.follow_ups import is_small, remainder_of
 from pagoda.dialogue.reading.questions.forms import points_back
 from pagoda.dialogue.reply.phrasebook import Phrasebook
+from pagoda.dialogue.slots.said import is_any, without_any
 from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
 from pagoda.dialogue.state.fold import fold
@@ -34,8 +35,18 @@ from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
 
 logger = logging.getLogger(__name__)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
-_OF_WHAT_EN = re.compile(
-    r"\b(?:of|for|to)\s+(?:(?:the|an?|my|your|our|their|its|this|that|any|some)\s+)?([\w'’-]+)", re.I
+_THING_EN = r"\s+(?=(?:(?:the|an?|my|your|our|their|its|this|that|any|some)\s+)?([\w'’-]+(?:\s+[\w'’-]+)?))"
+_OF_WHAT_EN = re.compile(rf"\b(?:of|for|to){_THING_EN}", re.IGNORECASE)
+# "How long are repairs guaranteed?" is of repairs; of two questions in one the other may be of what is on the table.
+_SUBJECT_EN = re.compile(
+    rf"\b(?:is|are|was|were|does|do|did|will|can|rent|buy|book|hire|reserve|order|purchase){_THING_EN}", re.IGNORECASE
+)
+_SEVERAL_EN = re.compile(r"\band\b|[,.;!?]\s*\w")
+# Of whoever is spoken to, and not of what was found: "when do you close", 你们几点关门.
+_OF_US = re.compile(
+    r"[你您]们(?!知道|能|有没有|这|那|推荐)|贵店|贵公司|\byour\b"
+    r"|\b(?:do|are|will) you(?: guys| folks| people)? (?:open|opened|closed?|start|located|based|charge|take)\b",
+    re.IGNORECASE,
 )
 FROM_DOCUMENTS, NOT_IN_DOCUMENTS = "documents", "not_in_documents"
 
@@ -54,6 +65,7 @@ class TurnTaker:
         self._domain, self._graph, self._elsewhere = domain, graph, elsewhere
         self._interpreter, self._phrases = interpreter, phrases
         self._vocabulary = Vocabulary(domain)
+        self._titles = [word for each in domain.intents.values() if each.query for word in domain.called(each)]
 
     def take(self, session_id: str, read: Understanding, before: State, now: datetime) -> Taken:
         """The turn of a sentence that was read in the state `before`."""
@@ -97,7 +109,8 @@ class TurnTaker:
     ) -> bool:
         """Whether documents are asked first: nothing to do with a task, or more than a property of what is meant."""
         if not others:
-            return read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR
+            is_nothing = is_any(said.text) and is_small(without_any(said.text))
+            return (read.intent == OUT_OF_SCOPE or said.intent == ev.UNCLEAR) and not is_nothing
         if all(isinstance(event, ev.Requested) for event in others):
             is_of_nothing = not _has_table(before) and not _are_pointed(others)
             return is_of_nothing or any(map(str.isalnum, beside_property(read, others, self._domain)))
@@ -107,14 +120,19 @@ class TurnTaker:
 
     def _is_strange(self, read: Understanding, others: Sequence[ev.Event], before: State) -> bool:
         """Whether a property is asked of what the domain knows nothing of, and not of something that is pointed at."""
-        if not all(isinstance(each, ev.Requested) for each in others) or _are_pointed(others):
+        is_order = read.intent == OUT_OF_SCOPE and all(isinstance(each, ev.Unbookable) for each in others)
+        if not (is_order or all(isinstance(each, ev.Requested) for each in others)) or _are_pointed(others):
             return False
+        if not _has_table(before) and _OF_US.search(read.text):
+            return True
         # "It" of "how much does it cost" is nothing where nothing was talked of.
-        is_back = _has_table(before) and points_back(read.text)
+        is_back = _has_table(before) and points_back(read.text, self._titles)
         beside = beside_property(read, others, self._domain)
         if not _HAN.search(read.text):
             # "Pls" and "gimme" are new words, and no things that a number may be of.
-            of = {found[1].lower() for found in _OF_WHAT_EN.finditer(read.text)}
+            subjects = [] if _SEVERAL_EN.search(read.text) else [*_SUBJECT_EN.finditer(read.text)]
+            named = (*_OF_WHAT_EN.finditer(read.text), *subjects)
+            of = {word for found in named for word in found[1].lower().split()}
             beside = " ".join(word for word in re.findall(r"[\w'’-]+", beside) if word.lower() in of)
         return not is_back and self._vocabulary.has_new_thing(beside)
 
@@ -171,11 +189,12 @@ class TurnTaker:
         shown = source.results if source is not None else ()
         index = index_of(read, before)
         row = row_of(index, len(shown)) if index is not None else None
-        node = shown[row] if row is not None else before.topic
+        is_beyond = index is not None and row is None
+        node = shown[row] if row is not None else None if is_beyond else before.topic
         declared = self._domain.intents.get(intent)
         sought = declared.sought if declared is not None else ""
         label = sought or (shown[0].label if shown else "")
-        return Errand(session_id, intent, read.text, read.language, label, shown, node)
+        return Errand(session_id, intent, read.text, read.language, label, shown, node, is_beyond)
 
     def _offered(self, answered: Answered, before: State) -> list[ev.Event]:
         """Nodes that are told become the results of a search for them; a booking under way comes back at once."""

@@ -170,3 +170,23 @@ def test_an_option_of_a_dialogue_without_one_is_refused(
     assert result.exit_code == 2
     assert "give dialogue, its folder, too" in result.stderr
     assert not started
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["serve", "m"], ["service", "desk"], ["recommend", "serve", "shop"], ["opinions", "watch", "--demo"]],
+    ids=" ".join,
+)
+def test_each_command_that_starts_a_server_takes_the_same_address_and_keys(
+    invoke: Invoke, started: list[tuple[EngineArgs, ServerConfig]], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("PAGODA_API_KEY", "k1,k2")
+    monkeypatch.setenv("PAGODA_STAFF_KEY", "s1")
+    names = ("--allowed-host", "desk.example", "--allowed-host", "*.shop.example")
+    result = invoke(*command, "--host", "0.0.0.0", "--port", "81", *names)
+    assert result.exit_code == 0, result.output
+    assert invoke(*command).exit_code == 0
+    (_, told), (_, default) = started
+    assert (told.host, told.port, told.allowed_hosts) == ("0.0.0.0", 81, ("desk.example", "*.shop.example"))
+    assert (default.host, default.port, default.allowed_hosts) == ("127.0.0.1", 8000, ())
+    assert told.api_keys == default.api_keys == ("k1", "k2")

@@ -24,7 +24,7 @@ class Documents:
 
 
 def asked(answer: Answer) -> Any:
-    return documents_of(cast(Any, Documents(answer)), 0.5)("when?")
+    return documents_of(cast(Any, Documents(answer)))("when?")
 
 
 def test_an_answer_brings_its_places() -> None:
@@ -40,7 +40,7 @@ def test_an_answer_brings_its_places() -> None:
     "answer",
     [
         Answer(question="q", text="not there", abstained=True),
-        Answer(question="q", text="perhaps", citations=(PLACE,), confidence=0.2),
+        Answer(question="q", text="perhaps", citations=(PLACE,), confidence=0.2, abstained=True),
         Answer(question="q", text="without a place", confidence=0.9),
     ],
 )

@@ -173,3 +173,12 @@ def test_a_kind_is_left_out_of_a_search_and_blocked_of_a_list_that_was_recommend
 ) -> None:
     do = errands(Shelf(*shown))
     assert do.claims(errand(text, intent="find_film"), Understanding(text, "en", "find_film", 0.9)) == intent
+
+
+def test_a_number_that_the_list_has_not_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    do = errands(shelf := Shelf(COMEDY.id, HORROR.id), monkeypatch)
+    wish = replace(errand("not the fifth one", intent="not_this_one"), is_beyond=True)
+    answered = do(wish)
+    assert answered is not None
+    assert answered.text == f"The list has no such number, it goes from 1 to {len(wish.shown)}."
+    assert not [call for call in shelf.calls if call[0] in ("not_again", "block")]

@@ -4,15 +4,16 @@ First station of a turn: *sentence -> Understanding* -> events -> state -> polic
 that learned the domain's sentences takes such a one for the nearest search, by its rating, its price, its manner. What
 is sought is the last noun that stands as the object of seeking: behind a verb that seeks, and there behind a measure
 word, an attribute or an article. Where that is a noun which neither the domain's sentences nor the graph have, and
-nothing else is sought that they have, the sentence is out of scope. Chinese nouns are those of jieba's dictionary
-(MIT), where it is installed. Heads of phrases as in Collins 1999, "Head-Driven Statistical Models for Natural Language
-Parsing".
+nothing else is sought that they have, the sentence is out of scope. A museum in the graph that things are near to makes
+none that could be sought: of sorts of things only those are here that the domain calls its own. Chinese nouns are those
+of jieba's dictionary (MIT), where it is installed. Heads of phrases as in Collins 1999, "Head-Driven Statistical Models
+for Natural Language Parsing".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from pagoda.dialogue.reading.closed.wishes import BOOKS
@@ -49,14 +50,30 @@ _SORT_ZH = re.compile(
 )
 _SORT_EN = re.compile(
     r"taxis?|cabs?|trains?|bus(?:es)?|coach|flights?|planes?|car|tickets?|museums?|galler(?:y|ies)|parks?|attractions?"
-    r"|sights?|theat(?:er|re)s?|concerts?|college|church(?:es)?|hospitals?|doctors?|pharmac(?:y|ies)|banks?|shops?|malls?"
-    r"|supermarkets?|schools?|songs?|music"
+    r"|sights?|theat(?:er|re)s?|concerts?|colleges?|church(?:es)?|hospitals?|doctors?|dentists?|pharmac(?:y|ies)|banks?"
+    r"|shops?|malls?|supermarkets?|schools?|songs?|music|playlists?|albums?|recipes?|nightclubs?|zoos?|aquariums?|castles?"
+    r"|librar(?:y|ies)|stadiums?"
+)
+_PLACE_EN = re.compile(
+    r"(?:gastro)?pubs?|bars?|grills?|inns?|taverns?|taprooms?|brasseries?|brewer(?:y|ies)|ca(?:f[eé]|fe)s?|cafeterias?|canteens?"
+    r"|coffee\s?(?:house|shop)s?|tea\s?(?:house|room)s?|osterias?|trattorias?|pizzerias?|steak\s?houses?|churrascarias?"
+    r"|taquerias?|izakayas?|creperies?|baker(?:y|ies)|pastry|delis?|delicatessens?|buffets?|joints?|spots?|tables?"
+    r"|bookings?|reservations?|drive-?ins?|food (?:trucks?|courts?)|ice cream (?:parlou?rs?|shops?)"
+    r"|(?:movie|film) theat(?:er|re)s?"
 )
 _EATS = re.compile("[面粉饭菜粥饺茶酒吃食肉鱼锅串烤啡品汤]子?[馆店屋厅庄楼铺]$")
 # Rooms are no things of their own: whoever wants a suite wants a hotel that has one.
 _ROOM = re.compile(
     r"套房|套间|公寓|民宿|标间|标准间|大床房|双床房|单人间|双人间|客房|房间|包间|包厢|雅间|大厅|卡座|位置|座位"
     r"|suites?|apartments?|flats?|studios?|rooms?|booths?|seats?|seating"
+)
+# "How about a museum?", "are there any parks": only of a sort of its own, for a pool and a bar are wishes, too.
+_ASKS_SORT_EN = re.compile(
+    rf"\b(?:(?:how|what) about|(?:is|are) there|do you have|have you got|going to|go to|visit|see|try(?: for)?|maybe"
+    rf"|(?:find|looking for|look for|need|recommend|suggest|search for|type of)(?: me| us| out)?)"
+    rf"\s+(?:(?:an?|any|some|another|the|nice|good|cheap|local|multiple|few|type of)\s+)*(?P<sort>{_SORT_EN.pattern})\b"
+    r"(?!\s*(?:nearby\s+)?(?:restaurant|hotel|film|movie|view|station|stop)s?\b)",
+    re.IGNORECASE,
 )
 _SEEKS_EN = re.compile(
     r"\b(?:find|finding|need|want|get|getting|book|booking|reserve|looking for|look for|search(?:ing)? for|recommend"
@@ -173,10 +190,10 @@ class Foreign:
         """True for what the domain or the graph calls so; None for what says nothing of what is sought."""
         if any(thing in noun for thing in self._things) or noun.endswith(self._heads) or _EATS.search(noun):
             return True
-        if self._known.linker.has_end(noun, self._labels):
-            return True
         if _SORT_ZH.fullmatch(noun) is not None:
             return False
+        if self._known.linker.has_end(noun, self._labels):
+            return True
         is_new = noun not in places() and noun not in self._told and self._vocabulary.has_new(noun)
         return False if is_new else None
 
@@ -189,14 +206,24 @@ class Foreign:
             words = match["words"].lower().split()
             if is_booking and BOOKS.match(match[0]) is None:
                 continue
-            if any(word in self._things_en for word in (words[-1], " ".join(words[-2:]), " ".join(words))):
+            if self._is_own_en(words):
                 yield True
             elif not _may_be_foreign(match["words"], text, is_under_way):
                 continue
             elif not is_small(words[-1]) and not self._has_en(words[-1]):
                 yield False
+        words = re.findall(r"[a-z]+", text.lower())
+        if not is_booking and not any(word in self._things_en or word[:-1] in self._things_en for word in words):
+            yield from (False for _ in _ASKS_SORT_EN.finditer(text))
+
+    def _is_own_en(self, words: Sequence[str]) -> bool:
+        """Whether a noun phrase is what the domain calls its things, or where one eats or watches films."""
+        ends = (words[-1], " ".join(words[-2:]), " ".join(words))
+        return any(end in self._things_en or _PLACE_EN.fullmatch(end) is not None for end in ends)
 
     def _has_en(self, noun: str) -> bool:
+        if _SORT_EN.fullmatch(noun) is not None:
+            return False
         is_told = re.search(rf"\b{re.escape(noun)}\b", self._told) is not None
         return is_told or self._vocabulary.is_known(noun) or self._known.linker.has_part(noun, self._labels)
 

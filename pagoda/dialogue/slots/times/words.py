@@ -69,7 +69,7 @@ _SMALL_EN = (
     "booking between brunch but by can change come coming could date day do dinner eat exactly fine for from get "
     "go going good great have hello help hey hi hm hmm hours how i i'd i'll i'm if in instead is it it's its just "
     "let let's lets like looking lunch make maybe me meal mean meant move moved much my near need of oh ok okay "
-    "on one ones our party perhaps place please possible prefer preferably probably rather reservation reserve "
+    "on one ones our party perhaps place please pls plz possible prefer preferably probably rather reservation reserve "
     "right roughly s said say seat see seating set sharp should so some sometime sometimes somewhere spot start "
     "starting still sure table take thank thanks that that's the then there think this time to today try um until "
     "us want we we'd we'll we're well what will with work works would yeah yep yes you your approximately circa "

@@ -20,6 +20,7 @@ from pagoda.dialogue.state.model import State
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader, context_of
 from pagoda.dialogue.turn.turn import plain_value, state_facts
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Act, SlotValue, TurnContext, Understanding
+from pagoda.service.shipped import service_domain
 
 NOON = datetime(2026, 11, 21, 12, 0)
 SICHUAN = NodeValue("Cuisine", "cuisine-001", "川菜", "Sichuan")
@@ -64,7 +65,9 @@ def test_yes_no_and_corrections_are_told_apart(domain: Domain, text: str, kinds:
 @pytest.mark.parametrize(
     ("text", "number"),
     [("第二家", "2"), ("就第三个吧", "3"), ("最后一家", "-1"), ("the second one", "2"), ("the last", "-1"),
-     ("number 4", "4"), ("2", "2"), ("first of all", None), ("two people", None)],
+     ("number 4", "4"), ("2", "2"), ("first of all", None), ("two people", None), ("the 2nd one looks good", "2"),
+     ("what about the 3rd", "3"), ("on the 2nd", None), ("the 2nd of May", None), ("not the second, the third", "3"),
+     ("不是第二个，是第三个", "3"), ("drop the second and book the first", "1"), ("把第一个去掉，第二个订了", "2")],
 )  # fmt: skip
 def test_a_choice_is_told_by_its_number(domain: Domain, text: str, number: str | None) -> None:
     found = [act.value for act in acts_of(text, domain, TurnContext(results=("a", "b"))) if act.kind == "choose"]
@@ -242,6 +245,56 @@ def test_a_result_is_pointed_at_by_its_number_or_its_name(domain: Domain, linker
 def test_a_cancellation_is_nothing_else_besides(domain: Domain, linker: Linker) -> None:
     events = told(domain, linker, booking(domain), Written("cancel", 0.9), "算了，不订了")
     assert events[1:] == [ev.Cancelled()]
+
+
+def test_what_is_only_left_out_gives_no_search_up(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "zh"), ev.Switched("find_restaurant"), ev.Asked("cuisine")], domain)
+    read = Written("cancel", 0.9, SlotValue("cuisine", "川菜", 4, 6))
+    left_out = told(domain, linker, state, read, "算了不要川菜")
+    assert ev.Cancelled() not in left_out
+    assert any(isinstance(event, ev.Informed) and event.slot == "cuisine" for event in left_out)
+    assert told(domain, linker, state, Written("cancel", 0.9), "算了，不找了")[1:] == [ev.Cancelled()]
+
+
+@pytest.mark.parametrize(
+    ("text", "intent", "confidence", "slots"),
+    [
+        ("what's the weather like tomorrow", OUT_OF_SCOPE, 0.95, (SlotValue("time", "tomorrow", 24, 32),)),
+        ("为啥不推荐川菜", "find_restaurant", 0.9, (SlotValue("cuisine", "川菜", 5, 7),)),
+        ("why don't you recommend Sichuan", "find_restaurant", 0.9, (SlotValue("cuisine", "Sichuan", 24, 31),)),
+    ],
+)
+def test_what_is_no_wish_leaves_its_values_out_of_the_task(
+    domain: Domain, linker: Linker, text: str, intent: str, confidence: float, slots: tuple[SlotValue, ...]
+) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Offered((HUT, HALL))], domain)
+    events = told(domain, linker, state, Written(intent, confidence, *slots), text)
+    assert not [event for event in events if isinstance(event, ev.Informed | ev.Switched)]
+
+
+def test_a_proposal_is_a_wish_though_it_asks_why_not(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Asked("cuisine")], domain)
+    read = Written("find_restaurant", 0.9, SlotValue("cuisine", "Sichuan", 17, 24))
+    assert ev.Informed("cuisine", SICHUAN, "Sichuan") in told(domain, linker, state, read, "why don't we try Sichuan")
+
+
+def test_no_booking_is_left_for_a_wish_that_is_not_sure_and_names_nothing(domain: Domain, linker: Linker) -> None:
+    hotel = Written("find_hotel", 0.7)
+    assert ev.Switched("find_hotel") not in told(domain, linker, booking(domain), hotel, "and can I bring my dog?")
+    assert ev.Switched("find_hotel") in told(domain, linker, booking(domain), hotel, "and a hotel for my dog?")
+
+
+def test_a_number_alone_is_a_choice_whatever_a_reader_takes_it_for(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Offered((HUT, HALL))], service_domain())
+    for text, is_choice in (("hmm second one?", True), ("not the second one", False), ("why the second one", False)):
+        events = told(service_domain(), linker, state, Written("not_this_one", 0.97), text)
+        assert (ev.Chosen(1) in events) is is_choice
+
+
+def test_whoever_does_not_mind_answers_the_task_that_asked(domain: Domain, linker: Linker) -> None:
+    state = fold([ev.UserSaid("x", "en"), ev.Switched("find_restaurant"), ev.Asked("location")], domain)
+    events = told(domain, linker, state, Written("find_hotel", 0.9), "anywhere")
+    assert events[1:] == [ev.SetAny("location")]
 
 
 def test_the_state_is_told_in_words(domain: Domain) -> None:

@@ -20,6 +20,8 @@ DOMAIN = service_domain()
 NODES = (
     NodeValue("Restaurant", "restaurant-001", "红溪食府", "Red Creek Table"),
     NodeValue("Genre", "genre-001", "科幻", "Science fiction"),
+    NodeValue("Landmark", "landmark-001", "云汀博物馆", "Yunting Museum"),
+    NodeValue("Facility", "facility-001", "停车场", "Parking"),
 )
 KNOWN = Known(DOMAIN, Linker([Named(node) for node in NODES]), SlotReader(DOMAIN))
 FOREIGN = Foreign(KNOWN, Vocabulary(DOMAIN))
@@ -44,6 +46,13 @@ def told(text: str, intent: str, under_way: str = "") -> Understanding:
         ("can you find me some museums in the centre", "find_hotel"),
         ("找家药店", "find_restaurant"),
         ("推荐个博物馆", "recommend"),
+        ("推荐个博物馆", "find_restaurant"),
+        ("find me a museum", "find_restaurant"),
+        ("Can you recommend a nice museum to see ?", "find_film"),
+        ("Yes , I 'm also looking for a museum I can visit in town .", "find_restaurant"),
+        ("I 'm also looking for a park in the centre .", "find_restaurant"),
+        ("How about a nightclub then ?", "find_hotel"),
+        ("No , maybe a museum instead . Are there any of those ?", "find_restaurant"),
     ],
 )
 def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> None:
@@ -70,6 +79,13 @@ def test_what_is_sought_and_not_here_is_out_of_scope(text: str, intent: str) -> 
         ("book the Golden Wok for two tomorrow", "book_restaurant"),
         ("find the Jade Palace", "find_restaurant"),
         ("I want a suite", "find_hotel"),
+        ("book a pub for eight people", "book_restaurant"),
+        ("book a highly rated coffeehouse for four people", "book_restaurant"),
+        ("i want to eat at a pickled cucumber brasserie", "find_restaurant"),
+        ("find a movie theatre with animated movies that is closest to me", "find_film"),
+        ("something near the museum please", "find_restaurant"),
+        ("is there a restaurant in the park", "find_restaurant"),
+        ("云汀博物馆附近找一家餐馆", "find_restaurant"),
         ("订个套房", "find_hotel"),
         ("找个公寓", "find_hotel"),
         ("找个性价比高的", "find_restaurant"),

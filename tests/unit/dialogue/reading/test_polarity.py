@@ -28,6 +28,10 @@ def marked(text: str) -> tuple[str, list[Span]]:
     [
         ("不想吃[川菜]，琴台区有啥推荐", "e"),
         ("除了[火锅]都行", "e"),
+        ("[too expensive]", "e"),
+        ("[太贵]了", "e"),
+        ("[Songyue] is not bad", "w"),
+        ("[Songyue] is not for me", "e"),
         ("除了[川菜]还有什么", "e"),
         ("除了[泳池]，还要有[健身房]", "ww"),
         ("[川菜]以外的", "e"),

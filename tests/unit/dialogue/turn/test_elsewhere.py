@@ -181,3 +181,79 @@ def test_a_property_of_nothing_that_was_talked_of_is_asked_of_documents() -> Non
     offered = take(Desk(), read("what do you recommend", "recommend")).state
     made._elsewhere = Elsewhere(lambda question: "from nine to five")
     assert made.take("s", asked, offered, NOON).text != "from nine to five"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("How long are spaceship engines guaranteed?", True),
+        ("how long does a refund take", True),
+        ("how long is it", False),
+        ("how long is the second one", False),
+        ("What is the price and is smoking ok?", False),
+        ("How long is the film?", False),
+    ],
+)
+def test_a_question_about_what_neither_graph_nor_list_knows_is_no_question_of_which_one(
+    text: str, is_told: bool
+) -> None:
+    acts = (*((Act("choose", value="2"),) if "second" in text else ()), Act("request", value="duration"))
+    offered = take(Desk(), read("what do you recommend", "recommend")).state
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: None)
+    made._graph = cast(Any, Away())
+    action = made.take("s", read(text, "ask_property", acts=acts), offered, NOON).action
+    assert isinstance(action, actions.HandOff) is is_told
+
+
+class Away:
+    """A graph that does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise GraphUnavailableError("away")
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "is_told"),
+    [
+        ("你们几点关门", "zh", True),
+        ("when do you close?", "en", True),
+        ("what are your opening hours", "en", True),
+        ("几点关门", "zh", False),
+        ("你们知道几点关门吗", "zh", False),
+    ],
+)
+def test_what_is_asked_of_whoever_is_spoken_to_is_no_property_of_a_place(
+    text: str, language: Language, is_told: bool
+) -> None:
+    asked = read(text, "ask_property", language=language, acts=(Act("request", value="closes"),))
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: None)
+    assert isinstance(made.take("s", asked, State(), NOON).action, actions.HandOff) is is_told
+
+
+def test_an_order_of_what_nobody_knows_is_not_one_of_what_was_shown() -> None:
+    film = NodeValue("Film", "film-001", "最后的列车", "The Last Train")
+    offered = take(Desk([film]), read("recommend a film", "find_film")).state
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: None)
+    strange = made.take("s", read("do you rent helicopters", "out_of_scope"), offered, NOON)
+    assert isinstance(strange.action, actions.HandOff)
+    tickets = made.take("s", read("can I buy it", "out_of_scope"), offered, NOON)
+    assert tickets.text.startswith("Booking a film is not possible here.")
+
+
+def test_whoever_does_not_mind_where_nothing_was_asked_brings_nobody() -> None:
+    made = taker(Desk())
+    made._elsewhere = Elsewhere(lambda question: None)
+    assert not isinstance(
+        made.take("s", read("it doesn't matter", "out_of_scope"), State(), NOON).action, actions.HandOff
+    )
+
+
+def test_a_number_that_the_list_has_not_is_told_to_whoever_does_the_errand() -> None:
+    desk = Desk()
+    offered = take(desk, read("what do you recommend", "recommend")).state
+    for value in ("2", "5"):
+        take(desk, read("not that one", "not_this_one", acts=(Act("choose", value=value),)), offered)
+    assert [(one.node, one.is_beyond) for one in desk.errands[1:]] == [(CRANE, False), (None, True)]
