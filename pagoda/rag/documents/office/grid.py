@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pagoda.rag.documents.tables import Spanned, column_names, num_head_rows, row_lines, side_by_side
+from pagoda.rag.documents.tables import column_names, num_head_rows, row_lines, side_by_side
 
 
 def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tuple[int, str]]:
@@ -20,7 +20,7 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
 
     >>> [text for _, text in grid_lines([["Fees"], ["City", "Fee"], ["Wuhan", "20"], ["", "30"]])]
     ['Fees', 'City: Wuhan; Fee: 20', 'Fee: 30']
-    >>> list(grid_lines([["a", "5", "5", Spanned("5")]]))
+    >>> list(grid_lines([["a", "5", "5", ""]]))
     [(0, 'a | 5 | 5')]
     """
     first = next((index for index, row in enumerate(rows) if _is_wide(row)), len(rows))
