@@ -83,8 +83,8 @@ def known_values(chunks: Sequence[Chunk], where: Where) -> str:
     'path: a/trip.md; year: 2024'
     """
     asked: dict[str, list[str]] = {}
-    for name, wanted in _asked(where):
-        asked.setdefault(name, []).append(wanted)
+    for name, value in _asked(where):
+        asked.setdefault(name, []).append(value)
     told = []
     for name, wanted in asked.items():
         values = {written(value) for chunk in chunks for value in _values(chunk, name)}
