@@ -28,7 +28,7 @@ _INDENT, _TAB_WIDTH, _LINES_OF_TAG = 4, 4, 8
 
 
 @dataclass(frozen=True)
-class Named:
+class PartEdge:
     """A line that names a part of the page, or, without a name, the line in front of which one ends.
 
     depth: 1 of a part that stands in no other
@@ -56,7 +56,7 @@ class NamedParts:
     """
 
     lines: list[str] = field(default_factory=list)
-    named: list[Named] = field(default_factory=list)
+    named: list[PartEdge] = field(default_factory=list)
     depths: dict[int, int] = field(default_factory=dict)
     _open: list[_Open] = field(default_factory=list)
     _fence: str = ""
@@ -118,7 +118,7 @@ class NamedParts:
         depth = sum(part.is_named for part in self._open[:place])
         del self._open[place:]
         if named:
-            self.named.append(Named(number, depth + 1, has_name=False))
+            self.named.append(PartEdge(number, depth + 1, has_name=False))
 
     def _opened(self, number: int, raw: str, line: str, lines: list[str], last: dict[str, int]) -> str:
         """What stands in place of a line, which may open a part."""
@@ -144,7 +144,7 @@ class NamedParts:
     def _begin(self, number: int, part: _Open, told: str) -> str:
         self._open.append(part)
         if part.is_named:
-            self.named.append(Named(number, self._depth, has_name=True))
+            self.named.append(PartEdge(number, self._depth, has_name=True))
             self.depths[number] = self._depth
         return told
 
