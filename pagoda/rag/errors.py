@@ -25,6 +25,14 @@ class LoadError(RagError):
     """A file that cannot become a document: broken, binary, empty, encrypted, too large, of an unknown kind."""
 
 
+class UnknownKindError(LoadError):
+    """A file has a suffix that nothing reads. brief: the same without the list of those that are read."""
+
+    def __init__(self, brief: str, known: str) -> None:
+        super().__init__(f"{brief}: convert it to one of {known}")
+        self.brief = brief
+
+
 class EmptyFileError(LoadError):
     """A file without text: what was indexed of it before is out of date."""
 

@@ -144,10 +144,12 @@ class RAG:
         on_event: Callable[[IndexEvent], None] | None = None,
         *,
         alone: bool = False,
+        drop_gone: bool = False,
     ) -> IndexReport:
         """Bring the index up to date with files and folders; see Indexer.add. Raises RagError, ConfigError.
 
-        alone: the index holds these and nothing else from now on
+        alone: the index holds these and nothing else from now on; drop_gone: what it has of a folder that was named
+            and does not exist any more leaves it, too
         """
         from pagoda.rag.index.indexer import Indexer
         from pagoda.rag.splitting.splitter import Splitter
@@ -157,7 +159,7 @@ class RAG:
         size = min(size, self._embedder.max_tokens)
         splitter = Splitter(self._embedder.num_tokens_batch, max_tokens=size, overlap_sentences=overlap)
         indexer = Indexer(self._index, splitter, self._embedder, options=options)
-        report = indexer.add(paths, root, on_event, alone=alone)
+        report = indexer.add(paths, root, on_event, alone=alone, drop_gone=drop_gone)
         if report.added or report.updated or report.deleted:
             # The words are counted here and kept, so that no question of another process has to wait for it.
             began = time.perf_counter()
@@ -246,7 +248,7 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Turn] = (),
+        history: Sequence[Turn] | None = None,
         answerer: AnswererName | None = None,
     ) -> Answer:
         """One answer, with its sources or with the statement that there is none.
@@ -281,7 +283,7 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Turn] = (),
+        history: Sequence[Turn] | None = None,
         answerer: AnswererName | None = None,
     ) -> Answer:
         """As `query`, from any event loop; cancelling it ends the model's work."""
@@ -293,7 +295,7 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Turn] = (),
+        history: Sequence[Turn] | None = None,
         answerer: AnswererName | None = None,
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of text as they come, at last the Answer. The pieces are not checked yet: the Answer's text counts."""
@@ -305,7 +307,7 @@ class RAG:
         k: int = 5,
         where: Where | None = None,
         *,
-        history: Sequence[Turn] = (),
+        history: Sequence[Turn] | None = None,
         answerer: AnswererName | None = None,
     ) -> Generator[str | Answer]:
         """As `astream`, for plain code."""
@@ -405,6 +407,8 @@ def _with_hits(query: RagQuery, alone: str, hits: Sequence[Hit], retriever: Retr
     unknown = sorted(fields_of(query.where).difference(retriever.fields)) if query.where and not hits else []
     if unknown:
         told += (words.unknown_field.format(names=", ".join(unknown), known=", ".join(retriever.fields)),)
+    elif query.where and not hits and (known := retriever.values(query.where)):
+        told += (words.unmatched_filter.format(known=known),)
 
     def beside(chunk: Chunk) -> tuple[Chunk | None, Chunk | None]:
         before, after = (found and readable_part(found, alone) for found in retriever.neighbours.beside(chunk))

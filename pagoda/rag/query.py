@@ -40,11 +40,11 @@ class RagQuery:
         question: str,
         k: int,
         where: Where | None,
-        history: Sequence[Turn],
+        history: Sequence[Turn] | None,
         answerer: AnswererName | None,
     ) -> Self:
         """With turns in either spelling. Raises InvalidParameterError."""
-        return cls(question, k, where, tuple(_message(turn) for turn in history), answerer)
+        return cls(question, k, where, tuple(_message(turn) for turn in history or ()), answerer)
 
 
 def _message(turn: Turn) -> Message:

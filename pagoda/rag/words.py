@@ -26,7 +26,7 @@ class RetrievalWords:
         it; place: one of these; between_places: what stands between two
     unsupported_mark: stands behind a sentence that no source bears
     other_version: what is said of an answer from another version than the one asked about
-    unknown_field: why a filter lets nothing through
+    unknown_field, unmatched_filter: why a filter lets nothing through, and what there is
     """
 
     instructions: str
@@ -56,6 +56,7 @@ class RetrievalWords:
     directive: str
     other_version: str
     unknown_field: str
+    unmatched_filter: str
 
 
 ENGLISH = RetrievalWords(
@@ -119,6 +120,7 @@ ENGLISH = RetrievalWords(
     directive="{source}, line {line}: a sentence that tells whoever answers what to say was not read",
     other_version="No passage that was found is of version {asked}; this is of version {found}.",
     unknown_field="all documents, because none has {names}, which the filter names; there are: {known}",
+    unmatched_filter="all documents, because none is as the filter says; there are (the most alike first): {known}",
 )
 
 CHINESE = RetrievalWords(
@@ -163,6 +165,7 @@ CHINESE = RetrievalWords(
     directive="{source} 第 {line} 行：有一句话在指示回答者怎么回答，未采用",
     other_version="找到的段落都不是 {asked} 版；以下内容出自 {found} 版。",
     unknown_field="所有文档，因为没有一个文档有过滤条件中的 {names}；已有的是：{known}",
+    unmatched_filter="所有文档，因为没有一个符合过滤条件；已有的是（最接近的在前）：{known}",
 )
 
 

@@ -98,6 +98,7 @@ def index(
     store: Store = DEFAULT_STORE,
     store_url: StoreUrl = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on: index again whenever a file changes.")] = False,
+    gone: Annotated[bool, typer.Option("--gone", help="Drop what the index has of a folder that is gone.")] = False,
     as_json: AsJson = False,
     *,
     reader: Settings,
@@ -115,9 +116,9 @@ def index(
             watch_files(terminal, words, documents, paths, store, files, as_json=as_json)
             return
         with progress(terminal, words) as on_event:
-            report = documents.add(paths, on_event=on_event)
+            report = documents.add(paths, on_event=on_event, drop_gone=gone)
     tell_report(terminal, words, report, store, files, as_json=as_json)
-    if report.skipped and not (report.added or report.updated or report.unchanged):
+    if report.skipped and not (report.added or report.updated or report.deleted or report.unchanged):
         raise typer.Exit(1)
 
 

@@ -43,11 +43,16 @@ def heading_title(line: str) -> str:
 
 @dataclass(frozen=True)
 class Heading:
-    """Characters of a document's text that are a heading. level: 1 is the highest."""
+    """Characters of a document's text that are a heading. level: 1 is the highest.
+
+    is_label: whether it names a part, such as a tab, of the section that it stands in; no characters end such a part
+    """
 
     start: int
     end: int
     level: int = 1
+    # The level tells it apart, where a hash is made of it.
+    is_label: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)

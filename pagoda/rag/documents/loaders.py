@@ -35,11 +35,11 @@ from pagoda.rag.documents.office.xlsx import load_xlsx
 from pagoda.rag.documents.pdf.loader import load_pdf
 from pagoda.rag.documents.places import line_starts
 from pagoda.rag.documents.records import load_json, load_jsonl
-from pagoda.rag.errors import EmptyFileError, LoadError
+from pagoda.rag.errors import EmptyFileError, LoadError, UnknownKindError
 
 T = TypeVar("T")
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "4"
+LOADERS_VERSION = "5"
 
 
 def load_text(text: str, source: str) -> Document:
@@ -161,7 +161,7 @@ def _loader_suffix(name: str) -> str:
     if suffix in SUFFIXES:
         return suffix
     known = ", ".join(sorted(known[1:] for known in SUFFIXES))
-    raise LoadError(f"is of a kind that cannot be read ({suffix or 'no suffix'}): convert it to one of {known}")
+    raise UnknownKindError(f"is of a kind that cannot be read ({suffix or 'no suffix'})", known)
 
 
 def _check_size(num_bytes: int, settings: LoaderSettings) -> None:

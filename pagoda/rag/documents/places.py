@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 Mark = tuple[int, int]
@@ -22,10 +22,13 @@ class Places:
 
     pages: counted from 1, of formats that have pages (slides, sheets); empty where there are none
     lines: of the file, counted from 1; empty where the text has the lines of the file, so that they can be counted
+    code: 1 behind the fence that opens a block of code, 0 behind the one that closes it, for a chunk may begin in one
     """
 
     pages: tuple[Mark, ...] = ()
     lines: tuple[Mark, ...] = ()
+    # What of it a document's hash needs, its listings say.
+    code: tuple[Mark, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_pages(cls, starts: Sequence[int]) -> Places:
@@ -54,13 +57,22 @@ class Places:
         """The line of a character; None where it has to be counted in the text."""
         return _number_at(self.lines, offset)
 
+    def in_code(self, offset: int) -> bool:
+        """Whether a character stands in a fenced block of code or in the fence that closes it.
+
+        >>> fence = Places(code=((4, 1), (20, 0)))
+        >>> [fence.in_code(offset) for offset in (3, 4, 19, 20)]
+        [False, True, True, False]
+        """
+        return bool(self.code) and offset >= self.code[0][0] and bool(_number_at(self.code, offset))
+
     def within(self, start: int, end: int) -> Places:
         """What the characters from `start` to `end` need of it.
 
         >>> Places(((0, 1), (4, 2), (9, 3)), ((0, 7),)).within(5, 10)
         Places(pages=((4, 2), (9, 3)), lines=((0, 7),))
         """
-        return Places(_within(self.pages, start, end), _within(self.lines, start, end))
+        return Places(*(_within(marks, start, end) for marks in (self.pages, self.lines, self.code)))
 
 
 AS_WRITTEN = Places()

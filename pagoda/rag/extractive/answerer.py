@@ -114,7 +114,8 @@ def _text(found: Extraction, place: Place, citation: Citation) -> str:
 
     A heading that denies or limits what stands under it comes along, for the passage itself need not say so.
     """
-    told = readable(citation.marked_text if found.kind == "span" else citation.quote)
+    in_code = place.chunk.places.in_code(place.quote[0])
+    told = readable(citation.marked_text) if found.kind == "span" else readable(citation.quote, in_code)
     heading = place.chunk.section.rpartition(SECTION_SEPARATOR)[2] or place.chunk.title
     if governs(heading) and heading not in told:
         told = f"{readable(heading)}\n\n{told}"

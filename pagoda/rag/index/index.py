@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ EMBEDDED = "embedded"
 _OPTIONS = "options"
 _VECTORS_AT_ONCE = 20_000
 _LOCK_NAME, _HOLDER_NAME = "writer.lock", "writer.pid"
+_OURS = re.compile(rf"{re.escape(_LOCK_NAME)}|{re.escape(_HOLDER_NAME)}|.+\.new(?:-journal|-wal|-shm)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,8 +289,9 @@ def _check_vacant(folder: Path) -> None:
     """Raise ConfigError where the folder is somebody else's."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file, expected the folder of an index: name a folder")
-    ours = (_LOCK_NAME, _HOLDER_NAME)
-    others = [p.name for p in folder.iterdir() if p.name not in ours and p.suffix != ".new"] if folder.exists() else []
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    # Another process may be making the index this moment: its catalog has a name of its own until it is whole.
+    others = [] if CATALOG_NAME in names else [name for name in names if not _OURS.fullmatch(name)]
     if "chroma.sqlite3" in others:
         raise ConfigError(f"{folder} is a Chroma store of another program, not an index of pagoda: name a new folder")
     if others:

@@ -18,7 +18,7 @@ from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.files import FoundFile, Scan, find_files
 from pagoda.rag.documents.loaders import LOADERS_VERSION, load_bytes, read_file
-from pagoda.rag.errors import EmptyFileError, LoadError, RagError
+from pagoda.rag.errors import EmptyFileError, LoadError, RagError, UnknownKindError
 from pagoda.rag.index.catalog import DocumentRecord
 from pagoda.rag.index.index import RagIndex
 from pagoda.rag.index.known_files import KnownFiles, Sighting
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 # The store writes beside the embedder within a commit only. What a kill leaves uncommitted is not embedded again.
 _CALLS_PER_COMMIT = 4
+_GONE = (
+    "does not exist any more; what the index has of it ({count:,} documents) stays: put it back, or let it go with "
+    "`pagoda rag index --gone` (drop_gone=True)"
+)
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,14 @@ class Indexer:
         on_event: Callable[[IndexEvent], None] | None = None,
         *,
         alone: bool = False,
+        drop_gone: bool = False,
     ) -> IndexReport:
         """Index files and folders: what is new or changed enters, what is gone from them leaves.
 
         root: names are relative to it, and nothing outside it is read
         alone: documents of other places leave the index, too
+        drop_gone: what the index has of a folder that was named and does not exist any more leaves it; else it stays,
+            and the folder is told among what was skipped
         Raises ConfigError where a new choice of files leaves none of an index that holds documents.
         Files that cannot be read are reported. Raises RagError where a path does not exist or is outside `root`,
         IndexLockedError where another process writes, StoreError where the store fails; what was committed before
@@ -131,7 +138,7 @@ class Indexer:
         with self.index.writing() as open_store:
             changed = self._keep_options()
             writer = IndexWriter(self.index, open_store, self.embedder, self.batch_sentences)
-            run = _Run(self, scan, writer, on_event or (lambda event: None), alone=alone)
+            run = _Run(self, scan, writer, on_event or (lambda event: None), alone=alone, drop_gone=drop_gone)
             run.execute()
             if writer.has_written:
                 self.index.keep_snapshot(open_store())
@@ -170,6 +177,7 @@ class _Run:
         on_event: Callable[[IndexEvent], None],
         *,
         alone: bool,
+        drop_gone: bool,
     ) -> None:
         self._indexer = indexer
         self._catalog = indexer.index.catalog
@@ -177,11 +185,12 @@ class _Run:
         self._scan = scan
         self._writer = writer
         self._on_event = on_event
-        self._alone = alone
+        self._alone, self._drop_gone = alone, drop_gone
         self._known = KnownFiles(self._catalog.documents())
         self._pending: list[CutDocument] = []
         self._refreshed: list[DocumentRecord] = []
         self._emptied: list[str] = []
+        self._has_told_kinds = False
         self._skipped: list[tuple[str, str]] = []
         self._warned: list[tuple[str, str]] = []
         self._outcomes: dict[str, list[str]] = {"added": [], "updated": [], "unchanged": [], "deleted": []}
@@ -226,10 +235,18 @@ class _Run:
             self._skip(source, str(error))
         except (LoadError, OSError) as error:
             kept = "; the version that was indexed before is kept" if file.location in self._known.by_location else ""
-            reason = str(error) if isinstance(error, LoadError) else f"cannot be read ({error.strerror})"
-            self._skip(source, reason + kept)
+            self._skip(source, self._reason(error) + kept)
         self._num_files_done += 1
         self._tell("file", source)
+
+    def _reason(self, error: LoadError | OSError) -> str:
+        """Why a file is left out; which kinds are read is told once a run."""
+        if isinstance(error, OSError):
+            return f"cannot be read ({error.strerror})"
+        if isinstance(error, UnknownKindError):
+            is_told, self._has_told_kinds = self._has_told_kinds, True
+            return error.brief if is_told else str(error)
+        return str(error)
 
     def _take(self, sighting: Sighting) -> None:
         if sighting.is_untouched(self._recipe):
@@ -298,10 +315,17 @@ class _Run:
         return sorted({*gone, *self._emptied})
 
     def _check_gone(self) -> None:
-        """A path that does not exist is a deletion where the index knows it, else a mistake."""
+        """A path that does not exist is a deletion where the index knows it as a file, else a mistake.
+
+        A folder that is gone with all that it held may be a disk that is not there: its documents stay, unless asked.
+        """
         for path in self._scan.gone:
-            if not any(Path(location).is_relative_to(path) for location in self._known.by_location):
+            known = [location for location in self._known.by_location if Path(location).is_relative_to(path)]
+            if not known:
                 raise RagError(f"{path} does not exist: check the path; the index is as it was")
+            if not self._drop_gone and str(path) not in known:
+                self._scan.closed.append(path)
+                self._skip(path.name, _GONE.format(count=len(known)))
 
     def _empty_folders(self) -> list[tuple[str, str]]:
         """Folders that were named and hold nothing to read, with the reason to tell."""

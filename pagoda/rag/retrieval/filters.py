@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 from pagoda.errors import InvalidRequestError
@@ -37,6 +38,8 @@ _SIGNS = {
     "not in": "nin",
 }
 _MAX_DEPTH = 8
+_MOST_VALUES = 5
+"""That are told of a field."""
 _NEGATED = {"ne": "eq", "nin": "in"}
 _CONDITION = re.compile(r"\s*(.+?)\s*(==|!=|>=|<=|\^=|\*=|=|>|<|\s(?:not\s+)?in\s)\s*(.*)", re.DOTALL)
 _HELP = "expected NAME=VALUE, or one of != > >= < <= ^= (begins with) *= (contains) in, not in (values between commas)"
@@ -70,6 +73,42 @@ def fields_of(where: Where | None) -> set[str]:
 def known_fields(chunks: Sequence[Chunk]) -> list[str]:
     """All names that a filter of these chunks may ask for."""
     return sorted({"path", "title", "section"}.union(*(chunk.metadata for chunk in chunks)))
+
+
+def known_values(chunks: Sequence[Chunk], where: Where) -> str:
+    """What the fields that a filter names are, in words: of each the values that are most like what it asks for.
+
+    >>> chunk = Chunk("1", "a/trip.md", "Text.", 0, 5, 1, metadata={"year": 2024})
+    >>> known_values([chunk], {"path": "tripp.md", "year": {"gt": 2025}})
+    'path: a/trip.md; year: 2024'
+    """
+    asked: dict[str, list[str]] = {}
+    for name, value in _asked(where):
+        asked.setdefault(name, []).append(value)
+    told = []
+    for name, wanted in asked.items():
+        values = {written(value) for chunk in chunks for value in _values(chunk, name)}
+        if not values:
+            continue
+        likest = sorted(values, key=lambda value: (-max(_likeness(value, each) for each in wanted), value))
+        more = "" if len(values) <= _MOST_VALUES else ", ..."
+        told.append(f"{name}: {', '.join(likest[:_MOST_VALUES])}{more}")
+    return "; ".join(told)
+
+
+def _asked(where: Where) -> Iterator[tuple[str, str]]:
+    """(field, value) of each condition, whatever its operator."""
+    for name, value in where.items():
+        if name in ("$and", "$or", "$not"):
+            for part in [value] if name == "$not" else value:
+                yield from _asked(part)
+            continue
+        for entry in value.values() if isinstance(value, Mapping) else [value]:
+            yield from ((name, written(each)) for each in (entry if isinstance(entry, list) else [entry]))
+
+
+def _likeness(value: str, wanted: str) -> float:
+    return SequenceMatcher(None, value.casefold(), wanted.casefold()).ratio()
 
 
 def parse_conditions(texts: Sequence[str]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pagoda.rag.embedding.vectors import Embedder, TokenEmbedder, TokenVectors, 
 from pagoda.rag.index.snapshot import Snapshot
 from pagoda.rag.query import Where
 from pagoda.rag.retrieval.evidence import Evidence, Met
-from pagoda.rag.retrieval.filters import filter_of, known_fields
+from pagoda.rag.retrieval.filters import filter_of, known_fields, known_values
 from pagoda.rag.retrieval.late_interaction import LateInteraction
 from pagoda.rag.retrieval.lexical import Bm25Index
 from pagoda.rag.retrieval.neighbours import Neighbours
@@ -199,6 +199,11 @@ class Retriever:
     def fields(self) -> list[str]:
         """Names that a filter may ask for."""
         return known_fields(self._snapshot.chunks)
+
+    def values(self, where: Where) -> str:
+        """What the fields that a filter names are in the index, where nothing passes it; "" where something does."""
+        chunks, test = self._snapshot.chunks, filter_of(where)
+        return "" if any(map(test, chunks)) else known_values(chunks, where)
 
     def _matching(self, where: Where | None) -> np.ndarray:
         """Rows of the chunks that a filter lets through."""

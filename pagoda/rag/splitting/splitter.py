@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import Chunk, Document
@@ -38,7 +39,7 @@ class Splitter:
     num_tokens_batch: Callable[[Sequence[str]], list[int]]
     max_tokens: int = 200
     overlap_sentences: int = 1
-    version: int = 4
+    version: int = 5
 
     def __post_init__(self) -> None:
         if self.max_tokens < 8:
@@ -51,26 +52,31 @@ class Splitter:
         groups = self._groups(document, self._measured_sentences(document))
         lines, sections = _LineCounter(document), Sections(document)
         return [
-            _chunk(document, group, lines.line_at(group[0].start), sections.path_at(group[0].start)) for group in groups
+            _chunk(document, group, lines.line_at(group[0].start), sections.path_at(_place(group, sections)))
+            for group in groups
         ]
 
     def _measured_sentences(self, document: Document) -> list[_Sentence]:
         """Counted in one call: asking a tokenizer costs more than its answer."""
         text = document.text
-        found = [
-            (span, number == 0 and block.opens_section)
-            for block in blocks(text, document.headings, document.listings)
-            for number, span in enumerate(sentences_of(text, block.start, block.end))
-        ]
+        found: list[tuple[Span, _Edge]] = []
+        is_edge = False
+        for block in blocks(text, document.headings, document.listings):
+            # Where a part of a section ends, a heading without words stands.
+            is_edge = is_edge or (block.opens_section and block.start == block.end)
+            for number, span in enumerate(sentences_of(text, block.start, block.end)):
+                opens = number == 0 and block.opens_section
+                found.append((span, "heading" if opens else "edge" if is_edge else ""))
+                is_edge = False
         counts = self.num_tokens_batch([text[start:end] for (start, end), _ in found])
         measured: list[_Sentence] = []
-        for ((start, end), opens_section), count in zip(found, counts, strict=True):
+        for ((start, end), edge), count in zip(found, counts, strict=True):
             if count <= self.max_tokens and end - start <= self._max_characters:
-                measured.append(_Sentence(start, end, count, opens_section))
+                measured.append(_Sentence(start, end, count, edge))
                 continue
             pieces = list(self._fitting(text, start, end))
             for number, (piece, size) in enumerate(zip(pieces, self._counts(text, pieces), strict=True)):
-                measured.append(_Sentence(*piece, size, opens_section and number == 0))
+                measured.append(_Sentence(*piece, size, edge if number == 0 else ""))
         return measured
 
     def _fitting(self, text: str, start: int, end: int) -> Iterator[Span]:
@@ -108,7 +114,7 @@ class Splitter:
             yield group
 
     def _may_join(self, document: Document, group: list[_Sentence], sentence: _Sentence) -> bool:
-        is_only_heading = all(entry.opens_section for entry in group)
+        is_only_heading = all(entry.edge == "heading" for entry in group)
         return (is_only_heading or not sentence.opens_section) and self._fits(document, [*group, sentence])
 
     def _overlap(self, document: Document, group: list[_Sentence], sentence: _Sentence) -> list[_Sentence]:
@@ -146,12 +152,21 @@ class Splitter:
         return _CHARACTERS_PER_TOKEN * self.max_tokens
 
 
+_Edge = Literal["heading", "edge", ""]
+"""What a sentence begins: a section, as its heading; what follows a part that has ended; nothing."""
+
+
 @dataclass(frozen=True)
 class _Sentence:
     start: int
     end: int
     num_tokens: int
-    opens_section: bool
+    edge: _Edge
+
+    @property
+    def opens_section(self) -> bool:
+        """Whether nothing before it belongs to it."""
+        return bool(self.edge)
 
 
 class _LineCounter:
@@ -171,6 +186,12 @@ class _LineCounter:
         self._line += self._text.count("\n", self._offset, offset)
         self._offset = offset
         return self._line
+
+
+def _place(group: Sequence[_Sentence], sections: Sections) -> int:
+    """Where to ask for the headings above a chunk: the name of a part counts, where headings and it begin the chunk."""
+    heads = itertools.takewhile(lambda sentence: sentence.edge == "heading", group)
+    return next((head.start for head in heads if sections.is_label(head.start)), group[0].start)
 
 
 def _chunk(document: Document, group: list[_Sentence], line: int, section: str) -> Chunk:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+from pydantic import Field, StrictBool, StrictInt, StrictStr
 
 from pagoda.chat.model import Message
-from pagoda.chat.openai_types import Many, OpenAIRequest
+from pagoda.chat.openai_types import ApiObject, Many, OpenAIRequest
 from pagoda.engine.process.async_engine import AsyncEngine
 from pagoda.errors import InvalidRequestError, MissingExtraError
 from pagoda.rag.answer import Answer
@@ -44,7 +44,7 @@ MAX_QUESTION = 32_768
 """Characters. All of it is embedded, however little of it a model of passages reads."""
 
 
-class EarlierTurn(BaseModel):
+class EarlierTurn(ApiObject):
     """An earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
@@ -79,7 +79,8 @@ class QueryRequest(RetrieveRequest):
 async def query(body: QueryRequest, request: Request, documents: Readable) -> Response:
     """An answer with its citations, or the statement that the documents hold none."""
     state = state_of(request)
-    check_fields(body, strict=state.config.strict)
+    # A field that nobody knows may be a filter that would not hold.
+    check_fields(body, strict=True)
     state.check_ready()
     held = AsyncExitStack()
     await held.enter_async_context(state.admitted(caller_of(request)))
@@ -100,7 +101,8 @@ async def query(body: QueryRequest, request: Request, documents: Readable) -> Re
 async def retrieve(body: RetrieveRequest, request: Request, documents: Readable) -> Response:
     """The chunks that a question finds, best first."""
     state = state_of(request)
-    check_fields(body, strict=state.config.strict)
+    # A field that nobody knows may be a filter that would not hold.
+    check_fields(body, strict=True)
     async with state.admitted(caller_of(request)):
         hits = await documents.retrieve(body.question, body.k, body.where)
     return JSONResponse({"object": "list", "data": [_hit_object(hit) for hit in hits]})

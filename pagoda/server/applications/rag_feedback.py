@@ -53,7 +53,7 @@ class FeedbackRequest(OpenAIRequest):
 async def add(body: FeedbackRequest, request: Request, documents: Readable) -> Response:
     """Keep what a person says of an answer. It is on the disk when the reply comes."""
     state = state_of(request)
-    check_fields(body, strict=state.config.strict)
+    check_fields(body, strict=True)
     async with state.admitted(caller_of(request)):
         feedback = Feedback(**body.model_dump(include=_SAID))
         await documents.add_feedback(feedback)

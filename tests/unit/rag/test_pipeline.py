@@ -239,6 +239,13 @@ def test_a_filter_that_nothing_fulfils_gives_the_statement_that_there_is_no_answ
     answer = make_rag().query("How many days of leave?", where={"source": "no-such-file.txt"})
     assert answer.abstained
     assert not answer.citations
+    (told,) = answer.dropped
+    assert "none is as the filter says; there are (the most alike first): source: " in told
+
+
+def test_no_history_may_be_said_as_none(make_rag: MakeRag) -> None:
+    question = "How many days of leave do staff have?"
+    assert make_rag().query(question, history=None).text == make_rag().query(question).text
 
 
 def test_a_share_outside_of_its_range_is_refused() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pagoda.rag.documents.tables import Spanned
+
 Cell = tuple[int, str]
 """The line of the file, 0 of a cell that begins in a row above, and the text."""
 
@@ -80,6 +82,8 @@ def _row(
             element = waiting.pop(0)
             cell = read(element)
             for offset in range(_span(element, "colspan")):
+                if offset:
+                    cell = (cell[0], Spanned(cell[1]))
                 cells.append(cell)
                 if _span(element, "rowspan") > 1:
                     below[column + offset] = (_span(element, "rowspan") - 1, cell)

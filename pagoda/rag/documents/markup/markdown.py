@@ -13,8 +13,9 @@ from typing import Any
 
 from pagoda.errors import MissingExtraError
 from pagoda.rag.documents.document import Document, Heading, heading_title, struck_warnings
+from pagoda.rag.documents.markup.containers import NamedParts
 from pagoda.rag.documents.markup.front_matter import split_front_matter
-from pagoda.rag.documents.places import line_starts
+from pagoda.rag.documents.places import Mark, Places, line_starts
 from pagoda.rag.documents.tables import column_names, row_lines
 
 MARKDOWN_SUFFIXES = (".md", ".markdown", ".mkd", ".mdown", ".rmd", ".qmd")
@@ -24,6 +25,13 @@ _OPENING = re.compile(
     r"|(?P<note>\[\^[^\[\]\s]+\]:?)",
     re.IGNORECASE,
 )
+# Code within a line; a link to what is defined elsewhere; its definition.
+_LINK = re.compile(r"`+[^`]+`+|!?\[(?P<text>[^\[\]]+)\](?:\[(?P<name>[^\[\]]*)\])?(?![(\[:])")
+_DEFINITION = re.compile(
+    r"^ {0,3}\[([^\[\]\n]+)\]:[ \t]*\n?[ \t]*\S+(?:[ \t]*\n?[ \t]*[\"'(][^\n]*[\"')])?[ \t]*$", re.MULTILINE
+)
+_LEVELS = 7
+"""Of headings in a part that has a name, with that name."""
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 
 
@@ -31,21 +39,30 @@ def load_markdown(text: str, source: str) -> Document:
     """The text; front matter becomes metadata and blank lines."""
     metadata, start = split_front_matter(text)
     text = "\n" * text.count("\n", 0, start) + text[start:]
-    tokens = _tokens(text)
+    parts = NamedParts.of(text.split("\n"))
+    tokens, references = _tokens("\n".join(parts.lines))
     listings = [token.map for token in tokens if token.type in ("fence", "code_block")]
     tables = [token.map for token in tokens if token.type == "table_open"]
     seen = _Seen()
-    lines = seen.lines(text.split("\n"), listings)
+    lines = seen.lines(parts.lines, listings, references)
     for number, line in _table_lines(tokens):
         lines[number] = line
     offsets = line_starts(lines)
     text = "\n".join(lines)
-    headings = tuple(_heading(token, offsets) for token in tokens if _is_heading(token))
-    first = next((title for heading in headings if (title := heading_title(text[heading.start : heading.end]))), "")
+    headings = tuple(_headings(tokens, parts, offsets))
+    first = next(
+        (
+            title
+            for heading in headings
+            if not heading.is_label and (title := heading_title(text[heading.start : heading.end]))
+        ),
+        "",
+    )
     return Document(
         source,
         text,
         title=str(metadata.get("title") or first),
+        places=Places(code=tuple(_code_marks(tokens, offsets))),
         metadata=metadata,
         headings=headings,
         # A row of a table stands for itself as a line of code does.
@@ -54,13 +71,19 @@ def load_markdown(text: str, source: str) -> Document:
     )
 
 
-def _tokens(text: str) -> Sequence[Any]:
-    """The blocks, as CommonMark and GitHub's tables have them."""
+def _tokens(text: str) -> tuple[Sequence[Any], frozenset[str]]:
+    """The blocks, as CommonMark and GitHub's tables have them, and what links refer to."""
     try:
         from markdown_it import MarkdownIt
     except ModuleNotFoundError as error:
         raise MissingExtraError("reading Markdown (markdown-it-py)", "rag") from error
-    return MarkdownIt("commonmark").enable("table").disable("inline").parse(text)
+    found: dict[str, Any] = {}
+    tokens = MarkdownIt("commonmark").enable("table").disable("inline").parse(text, found)
+    return tokens, frozenset(map(_reference, found.get("references", ())))
+
+
+def _reference(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 class _Seen:
@@ -72,13 +95,16 @@ class _Seen:
     def __init__(self) -> None:
         self.num_struck = 0
 
-    def lines(self, lines: list[str], listings: Sequence[Sequence[int]]) -> list[str]:
-        """As many lines; listings stay as they are."""
+    def lines(
+        self, lines: list[str], listings: Sequence[Sequence[int]], references: frozenset[str] = frozenset()
+    ) -> list[str]:
+        """As many lines; listings stay as they are. references: names of links whose targets stand elsewhere."""
         end = 0
         found: list[str] = []
         for first, last in [*listings, (len(lines), len(lines))]:
             if end < first:
-                found += "".join(self._left("\n".join(lines[end:first]))).split("\n")
+                left = "".join(self._left("\n".join(lines[end:first])))
+                found += (_without_references(left, references) if references else left).split("\n")
             found += lines[max(end, first) : last]
             end = max(end, last)
         return found
@@ -92,6 +118,20 @@ class _Seen:
                 done = end
                 self.num_struck += bool(opening["struck"] or opening["tag"])
         yield text[done:]
+
+
+def _without_references(text: str, references: frozenset[str]) -> str:
+    """The words of links whose targets stand elsewhere, and no targets; of both the line breaks stay."""
+
+    def seen(match: re.Match[str]) -> str:
+        if match["text"] is None or _reference(match["name"] or match["text"]) not in references:
+            return match[0]
+        return match["text"] + "\n" * (match["name"] or "").count("\n")
+
+    def without_target(match: re.Match[str]) -> str:
+        return "\n" * match[0].count("\n") if _reference(match[1]) in references else match[0]
+
+    return _LINK.sub(seen, _DEFINITION.sub(without_target, text))
 
 
 def _places(text: str) -> Iterator[tuple[re.Match[str], int]]:
@@ -146,13 +186,32 @@ def _table_lines(tokens: Sequence[Any]) -> Iterator[tuple[int, str]]:
             yield from ((number, next(row_lines(columns, cells, longest=None))) for number, cells in rows[1:])
 
 
+def _headings(tokens: Sequence[Any], parts: NamedParts, offsets: Sequence[int]) -> Iterator[Heading]:
+    """Those of sections and the names of parts, which stand below the headings around them."""
+    found = [_heading(token, parts.depths.get(token.map[0], 0), offsets) for token in tokens if _is_heading(token)]
+    for part in parts.named:
+        start = offsets[part.line]
+        end = offsets[part.line + 1] - 1 if part.has_name else start
+        found.append(Heading(start, end, part.depth * _LEVELS, is_label=True))
+    yield from sorted(found, key=lambda heading: (heading.start, heading.end))
+
+
 def _is_heading(token: Any) -> bool:
     """One that stands in a list or a quotation heads no section of the document."""
     return token.type == "heading_open" and token.level == 0
 
 
-def _heading(token: Any, offsets: Sequence[int]) -> Heading:
+def _heading(token: Any, depth: int, offsets: Sequence[int]) -> Heading:
     first, last = token.map
     # Without the line below the words that makes them a heading.
     last -= token.markup in ("=", "-")
-    return Heading(offsets[first], offsets[last] - 1, int(token.tag[1:]))
+    return Heading(offsets[first], offsets[last] - 1, int(token.tag[1:]) + depth * _LEVELS)
+
+
+def _code_marks(tokens: Sequence[Any], offsets: Sequence[int]) -> Iterator[Mark]:
+    """Where fenced code begins and ends, the fence that closes it included."""
+    for token in tokens:
+        if token.type == "fence":
+            first, last = token.map
+            yield offsets[first + 1], 1
+            yield offsets[last], 0

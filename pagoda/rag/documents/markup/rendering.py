@@ -13,7 +13,7 @@ from pagoda.rag.documents.document import Document
 from pagoda.rag.documents.markup.grids import grid_of, is_data
 from pagoda.rag.documents.markup.tree import line_marked
 from pagoda.rag.documents.markup.writing import TextWriter
-from pagoda.rag.documents.tables import column_names, has_header, row_lines
+from pagoda.rag.documents.tables import Spanned, column_names, num_head_rows, row_lines, side_by_side
 
 _BLOCKS = frozenset(
     (
@@ -113,17 +113,18 @@ class _Rendering:
         lines, last_line = _lines_of_cells(table, self._writer.line)
         grid = grid_of(table, lambda cell: self._cell(cell, lines[cell]))
         rows = [[text for _, text in row] for row in grid.rows]
-        num_header = grid.num_header or int(len(rows) > 2 and has_header(rows, usually=False))
+        num_header = grid.num_header or (num_head_rows(rows, usually=False) if len(rows) > 2 else 0)
         columns = column_names(rows[:num_header]) if len(rows) > num_header else []
-        for cells in grid.rows[num_header:] if columns else grid.rows:
-            texts = [text for _, text in cells]
-            line = next((line for line, text in cells if line and text), self._writer.line)
+        plain = [*side_by_side(rows)]
+        for index in range(num_header if columns else 0, len(rows)):
+            cells = rows[index]
+            line = next((line for line, text in grid.rows[index] if line and text), self._writer.line)
             if columns:
-                told = [row for row in row_lines(columns, texts) if row]
-            elif len(texts) == 2 and all(texts):
-                told = [f"{texts[0].rstrip(':：')}: {texts[1]}"]
+                told = [row for row in row_lines(columns, cells) if row]
+            elif len(cells) == 2 and all(cells) and not isinstance(cells[1], Spanned):
+                told = [f"{cells[0].rstrip(':：')}: {cells[1]}"]
             else:
-                told = [" | ".join(filter(None, dict.fromkeys(texts)))]
+                told = [plain[index]]
             for row in told:
                 self._writer.paragraph(row, line)
         self._writer.line = last_line

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pagoda.rag.documents.tables import column_names, has_header, row_lines
-
-
-class Spanned(str):
-    """The text of a cell that covers several columns, in those after its first: it names them, and is said once."""
-
-    __slots__ = ()
+from pagoda.rag.documents.tables import column_names, num_head_rows, row_lines, side_by_side
 
 
 def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tuple[int, str]]:
@@ -26,28 +20,25 @@ def grid_lines(rows: Sequence[Sequence[str]], num_head: int = 0) -> Iterator[tup
 
     >>> [text for _, text in grid_lines([["Fees"], ["City", "Fee"], ["Wuhan", "20"], ["", "30"]])]
     ['Fees', 'City: Wuhan; Fee: 20', 'Fee: 30']
-    >>> list(grid_lines([["a", "5", "5", Spanned("5")]]))
+    >>> list(grid_lines([["a", "5", "5", ""]]))
     [(0, 'a | 5 | 5')]
     """
     first = next((index for index, row in enumerate(rows) if _is_wide(row)), len(rows))
     body = max(first + _num_head(rows[first:]), num_head)
     columns = column_names(rows[first:body]) if first < body < len(rows) else []
+    plain = list(side_by_side(rows[first:]))
     for index, row in enumerate(rows):
         if len(row) == 1 or (index < body and not _is_wide(row)):
             yield index, "".join(row)
         elif index >= body and columns:
             yield from ((index, line) for line in row_lines(columns, row))
         elif not columns or not _names_all(row, rows[body:]):
-            yield index, " | ".join(cell for cell in row if cell and not isinstance(cell, Spanned))
+            yield index, plain[index - first]
 
 
 def _num_head(rows: Sequence[Sequence[str]]) -> int:
-    """How many of the first rows name the columns: one, unless it looks like the rows below."""
-    wide = [row for row in rows if _is_wide(row)]
-    if len(wide) < 2:
-        return 0
-    head = ["" if isinstance(cell, Spanned) else cell for cell in wide[0]]
-    return int(has_header([head, *wide[1:]]))
+    """How many of the first rows name the columns."""
+    return num_head_rows([row for row in rows if len(row) > 1]) if sum(map(_is_wide, rows)) > 1 else 0
 
 
 def _is_wide(row: Sequence[str]) -> bool:

@@ -14,7 +14,8 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import first_text, open_archive, parse_xml
-from pagoda.rag.documents.office.grid import Spanned, grid_lines
+from pagoda.rag.documents.office.grid import grid_lines
+from pagoda.rag.documents.tables import Spanned
 from pagoda.rag.errors import LoadError
 
 _OASIS = "urn:oasis:names:tc:opendocument:xmlns:"

@@ -15,8 +15,9 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import open_archive
-from pagoda.rag.documents.office.grid import Spanned, grid_lines
+from pagoda.rag.documents.office.grid import grid_lines
 from pagoda.rag.documents.office.package import Package
+from pagoda.rag.documents.tables import Spanned
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pagoda.rag.documents.office.docx_text import W, is_on
-from pagoda.rag.documents.office.grid import Spanned
+from pagoda.rag.documents.tables import Spanned
 
 _WRAPPERS = frozenset(W + name for name in ("sdt", "sdtContent", "ins", "customXml", "moveTo"))
 

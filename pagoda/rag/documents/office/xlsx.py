@@ -23,7 +23,8 @@ from pagoda.rag.documents.decoding import LoaderSettings
 from pagoda.rag.documents.description import metadata_of
 from pagoda.rag.documents.document import Document, struck_warnings
 from pagoda.rag.documents.office.archive import open_archive
-from pagoda.rag.documents.office.grid import Spanned, grid_lines
+from pagoda.rag.documents.office.grid import grid_lines
+from pagoda.rag.documents.tables import Spanned, is_value
 
 _DEFAULT_NAME = re.compile(r"(?:sheet|tabelle|feuil|hoja|工作表|лист)\s*\d*", re.IGNORECASE)
 _CURRENCY = re.compile(r"[$€£¥￥₽₹元]")
@@ -107,16 +108,29 @@ def _sheet_lines(sheet: Any) -> Iterator[tuple[int, str]]:
 
 
 def _tables(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Rows that follow one another without an empty one between them."""
+    """Rows that follow one another without an empty one between them, but for one that is set off below a head."""
     table: list[Row] = []
+    is_set_off = False
     for number, cells in rows:
-        if table and not any(cells):
+        if not any(cells):
+            is_set_off = bool(table)
+            continue
+        if is_set_off and not _names_parts(table[-1][1], cells):
             yield table
             table = []
-        elif any(cells):
-            table.append((number, cells))
+        table.append((number, cells))
+        is_set_off = False
     if table:
         yield table
+
+
+def _names_parts(last: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether a row above an empty one is a head's last: words above the cells of a row that has a name before them."""
+    named = {i for i, cell in enumerate(last) if cell}
+    filled = {i for i, cell in enumerate(cells) if cell}
+    first = min(filled)
+    is_below = len(named) > 1 and first < min(named) and filled - {first} == named
+    return is_below and not any(is_value(last[i]) for i in named) and any(is_value(cells[i]) for i in named)
 
 
 def _rows(sheet: Any) -> Iterator[Row]:

@@ -31,12 +31,12 @@ def completed(chunk: Chunk, beside: Beside) -> Chunk:
     whole, first, last = chunk, chunk, chunk
     for _ in range(MOST_CHUNKS):
         before = beside(first)[0]
-        if before is None or not _goes_on(before.text, whole.text) or not _fits(before, whole):
+        if before is None or not _goes_on(before, whole.text) or not _fits(before, whole):
             break
         whole, first = joined(before, whole), before
     for _ in range(MOST_CHUNKS):
         after = beside(last)[1]
-        if after is None or not _goes_on(whole.text, _new_in(after, whole)) or not _fits(whole, after):
+        if after is None or not _goes_on(whole, _new_in(after, whole)) or not _fits(whole, after):
             break
         whole, last = joined(whole, after), after
     return whole
@@ -50,9 +50,13 @@ def joined(one: Chunk, other: Chunk) -> Chunk:
     ('One. Two. Three.', 16)
     """
     rest = _new_in(other, one)
-    blank = "\n" if _kind(rest.lstrip("\n")) or _ends_in_code(one.text) else " "
+    blank = "\n" if _kind(rest.lstrip("\n")) or _ends_in_code(one) else " "
     gap = max(0, other.start - one.end)
-    places = Places(one.places.pages + other.places.pages, one.places.lines + other.places.lines)
+    places = Places(
+        one.places.pages + other.places.pages,
+        one.places.lines + other.places.lines,
+        tuple(sorted({*one.places.code, *other.places.code})),
+    )
     return replace(
         one,
         text=one.text + ("\n" * gap if gap > 1 else blank * gap) + rest,
@@ -71,19 +75,19 @@ def _fits(one: Chunk, other: Chunk) -> bool:
     return other.end - one.start <= MOST_CHARACTERS
 
 
-def _goes_on(one: str, other: str) -> bool:
+def _goes_on(one: Chunk, other: str) -> bool:
     """Whether the second text goes on with the block that the first ends in."""
     if _ends_in_code(one):
         return True
-    last, first = _lines(one)[-1:], _lines(other)[:1]
+    last, first = _lines(one.text)[-1:], _lines(other)[:1]
     if not last or not first:
         return False
     kinds = _kind(last[0]), _kind(first[0])
     return bool(kinds[1]) and (kinds[0] == kinds[1] or LEADS_IN.search(last[0]) is not None)
 
 
-def _ends_in_code(text: str) -> bool:
-    return in_code(text, len(text))
+def _ends_in_code(chunk: Chunk) -> bool:
+    return in_code(chunk.text, len(chunk.text), chunk.places.in_code(chunk.start))
 
 
 def _kind(line: str) -> str:

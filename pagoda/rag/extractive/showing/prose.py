@@ -38,10 +38,10 @@ def is_prose(text: str, start: int, end: int) -> bool:
     return _ENDS.search(sentence) is not None or _ROW.match(sentence) is not None or end >= len(text.rstrip())
 
 
-def in_code(text: str, place: int) -> bool:
-    """Whether a place stands in a fenced block of code.
+def in_code(text: str, place: int, begins_in_code: bool = False) -> bool:
+    """Whether a place stands in a fenced block of code. begins_in_code: as the text itself does.
 
     >>> in_code("Run:\\n```\\nls\\n```\\nDone.", 10), in_code("Run:\\n```\\nls\\n```\\nDone.", 18)
     (True, False)
     """
-    return len(_FENCE.findall(text[:place])) % 2 == 1
+    return (len(_FENCE.findall(text[:place])) + begins_in_code) % 2 == 1

@@ -10,19 +10,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_FENCE = re.compile(r"^\s*(?:```|~~~)")
+_FENCE = re.compile(r"^\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _CODE_SPAN = re.compile(r"(`+[^`]+`+)")
 _HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
+# Marks stand at the edges of Latin words, and anywhere in Chinese, which has no blanks; underscores only where no word
+# goes on, in any script (CommonMark's flanking, but that 2*3*4 is no emphasis).
+_LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\])", r"(?![A-Za-z0-9_*])"
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->"), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\((?:[^()]|\([^()]*\))*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
     (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
-    (re.compile(r"(?<!\w)(\*{1,3}|__)(?=\S)(.+?)(?<=\S)\1(?!\w)"), r"\2"),
+    (re.compile(r"</?[A-Z]\w*(?:\s[^<>]*=[^<>]*/?|\s*/)>|</[A-Z]\w*>|^\s*<[A-Z]\w*>\s*$", re.MULTILINE), ""),
+    (re.compile(_LEFT + r"(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(_LEFT + r"(\*{1,2})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(r"(?<!\w)(__|_)(?=[^\s_])([^_]+?)(?<=[^\s_])\1(?!\w)"), r"\2"),
+    (re.compile(r"(?<![A-Za-z0-9_=)\]])==(?=[^\s=])([^=\n]+?)(?<=[^\s=])==(?![\w=])"), r"\1"),
+    (re.compile(r":(?:material|octicons|fontawesome|simple)-[a-z0-9-]+:(?:\{[^{}\n]*\})? ?"), ""),
 )
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})\s*$")
+_RULE = re.compile(r"^\s*([-*_])(?:[ \t]*\1){2,}\s*$")
+_REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+(?:\s+[\"'(].*)?$")
+_ITEM = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s|^\s*(?:#{1,6}\s|>)|^\s*$")
 _ROLE = re.compile(r":[a-z:+-]+:(?=`)")
 _ROLE_WITH_TARGET = re.compile(r":[a-z:+-]+:`([^`<]+?)\s*<[^`>]+>`")
 _LINE_START = re.compile(r"^\s*(?:#{1,6}\s+|>\s?)+")
@@ -34,16 +46,20 @@ _GOES_ON_RIGHT = re.compile(r"[-_./@$\\]*[A-Za-z0-9_]")
 _REACH = 8
 
 
-def readable(text: str) -> str:
+def readable(text: str, in_code: bool = False) -> str:
     """The text without marks of its format; lines stay lines, code stays code.
+
+    in_code: whether it begins within a fenced block, as its document knows
 
     >>> readable("## Ports\\n\\nSee [the **list**](ports.md): `--port` sets it.")
     'Ports\\n\\nSee the list: `--port` sets it.'
     >>> readable("| Name | Port |\\n|---|---|\\n| web | 80 |")
     'Name: web; Port: 80'
+    >>> readable("x = **y\\n```\\n**So**", in_code=True)
+    'x = **y\\nSo'
     """
-    lines = list(_lines(text.split("\n")))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n").rstrip()
+    told = "\n".join(_told(text.split("\n"), in_code))
+    return re.sub(r"\n{3,}", "\n\n", told).strip("\n").rstrip()
 
 
 def is_bare(text: str, start: int, end: int) -> bool:
@@ -71,23 +87,66 @@ def _cuts_word(text: str, start: int, end: int) -> bool:
     return opens or closes
 
 
-def _lines(lines: Sequence[str]) -> Iterator[str]:
-    in_code, header = False, None
-    for number, line in enumerate(lines):
-        if _FENCE.match(line):
-            in_code, header = not in_code, None
-        elif in_code:
+def _told(lines: Sequence[str], in_code: bool) -> Iterator[str]:
+    """Code as it stands, and what stands between it read."""
+    prose: list[str] = []
+    for line, is_code in _fenced(lines, in_code):
+        if is_code:
+            yield from _prose(prose)
+            prose = []
             yield line
-        elif _TABLE_RULE.match(line) and "|" in line:
-            continue
-        elif _TABLE_ROW.match(line):
-            if header is None and number + 1 < len(lines) and _TABLE_RULE.match(lines[number + 1]):
-                header = _cells(line)
-            else:
-                yield _row(header, _cells(line))
         else:
+            prose.append(line)
+    yield from _prose(prose)
+
+
+def _fenced(lines: Sequence[str], in_code: bool) -> Iterator[tuple[str, bool]]:
+    """(line, whether it is code), without the fences: one that was opened closes with as many of its signs or more."""
+    # Of a block that began before the text any fence without a word is the last.
+    opened = "?" if in_code else ""
+    for line in lines:
+        fence = _FENCE.match(line)
+        if fence is None or (opened and fence[2]):
+            yield line, bool(opened)
+        elif not opened:
+            opened = fence[1]
+        elif opened == "?" or fence[1].startswith(opened):
+            opened = ""
+        else:
+            yield line, True
+
+
+def _prose(lines: Sequence[str]) -> Iterator[str]:
+    """Rows of tables, and paragraphs: a mark that is opened in one of their lines may close in another."""
+    header, paragraph = None, list[str]()
+    for number, line in enumerate(lines):
+        is_row = _TABLE_ROW.match(line) is not None
+        if is_row or _ITEM.match(line):
+            yield from _paragraph(paragraph)
+            paragraph = []
+        if _TABLE_RULE.match(line) and "|" in line:
+            continue
+        if not is_row:
             header = None
-            yield _plain(line)
+            if not _is_mark(line, lines[number - 1] if number else ""):
+                paragraph.append(line)
+        elif header is None and number + 1 < len(lines) and _TABLE_RULE.match(lines[number + 1]):
+            header = _cells(line)
+        else:
+            yield _row(header, _cells(line))
+    yield from _paragraph(paragraph)
+
+
+def _is_mark(line: str, above: str) -> bool:
+    """Whether a line is nothing but a mark: a rule, the line below a heading, the target of a link."""
+    if _UNDERLINE.match(line) and above.strip():
+        return True
+    return _RULE.match(line) is not None or _REFERENCE.match(line) is not None
+
+
+def _paragraph(lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield from _plain("\n".join(_LINE_START.sub("", line) for line in lines)).split("\n")
 
 
 def _cells(line: str) -> list[str]:
@@ -102,8 +161,8 @@ def _row(header: Sequence[str] | None, cells: Sequence[str]) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line of prose; what stands between backticks is code, and stays."""
-    line = _ROLE.sub("", _ROLE_WITH_TARGET.sub(r"\1", _LINE_START.sub("", line)))
+    """Prose of a cell or of several lines; what stands between backticks is code, and stays."""
+    line = _ROLE.sub("", _ROLE_WITH_TARGET.sub(r"\1", line))
     parts = _CODE_SPAN.split(line)
     if len(parts) == 1:
         return _inline(line)
@@ -118,4 +177,4 @@ def _plain(line: str) -> str:
 def _inline(text: str) -> str:
     for pattern, instead in _INLINE:
         text = pattern.sub(instead, text)
-    return text.rstrip()
+    return "\n".join(line.rstrip() for line in text.split("\n"))

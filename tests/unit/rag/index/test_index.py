@@ -223,6 +223,14 @@ def test_a_folder_with_other_files_is_refused(documents: Path, open_index: OpenI
     assert sorted(documents.iterdir()) == before
 
 
+@pytest.mark.parametrize("name", ["catalog.sqlite3.a1b2.new", "catalog.sqlite3.a1b2.new-journal"])
+def test_a_folder_in_which_another_process_makes_an_index_is_no_other_folder(
+    tmp_path: Path, open_index: OpenIndex, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"")
+    assert open_index(path=tmp_path).generation == 0
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused(documents: Path, open_index: OpenIndex) -> None:
     with pytest.raises(ConfigError, match="is a file, expected the folder of an index"):
         open_index(path=documents / "prices.csv")

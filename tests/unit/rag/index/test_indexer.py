@@ -304,6 +304,35 @@ def test_a_path_that_does_not_exist_stops_the_run_before_it_begins(make_indexer:
     assert indexer.index.generation == 0
 
 
+def test_a_folder_that_is_gone_keeps_its_documents_unless_asked(make_indexer: MakeIndexer, documents: Path) -> None:
+    indexer = make_indexer()
+    num_documents = len(indexer.add([documents]).added)
+    documents.rename(documents.with_name("elsewhere"))
+    for alone in (False, True):
+        report = indexer.add([documents], alone=alone)
+        assert report.deleted == ()
+        ((name, reason),) = report.skipped
+        assert name == documents.name
+        assert reason.startswith(f"does not exist any more; what the index has of it ({num_documents} documents) stays")
+    assert len(indexer.add([documents], drop_gone=True).deleted) == num_documents
+
+
+def test_a_file_that_was_named_and_is_gone_leaves(make_indexer: MakeIndexer, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Text.")
+    indexer = make_indexer()
+    indexer.add([tmp_path / "a.txt"])
+    (tmp_path / "a.txt").unlink()
+    assert indexer.add([tmp_path / "a.txt"]).deleted == ("a.txt",)
+
+
+def test_the_kinds_that_are_read_are_told_once(make_indexer: MakeIndexer, tmp_path: Path) -> None:
+    for name in ("a.css", "b.svg", "c"):
+        (tmp_path / name).write_text("x")
+    reasons = [reason for _, reason in make_indexer().add([tmp_path]).skipped]
+    assert ["convert it to one of" in reason for reason in reasons] == [True, False, False]
+    assert reasons[1] == "is of a kind that cannot be read (.svg)"
+
+
 def test_another_way_of_cutting_makes_documents_anew(
     make_indexer: MakeIndexer, documents: Path, paragraph_splitter: Any
 ) -> None:

@@ -96,6 +96,8 @@ def test_a_model_that_fails_is_a_503_in_openais_form(site: Callable[..., Any], *
         ({"question": "When?", "k": 0}, "k is 0"),
         ({"question": "When?", "where": {"a": {}}}, "'a' names no operator"),
         ({"question": "When?", "history": [{"role": "system", "content": "obey"}]}, "history[0].role"),
+        ({"question": "When?", "wher": {"path": "a.md"}}, "wher is no field of this request: did you mean"),
+        ({"question": "When?", "history": [{"role": "user", "content": "x", "nam": 1}]}, "history[0].nam is no field"),
     ],
 )
 def test_a_bad_question_is_a_400(site: Callable[..., Any], body: Any, message: str) -> None:

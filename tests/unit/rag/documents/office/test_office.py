@@ -71,6 +71,23 @@ def test_merged_cells_stand_in_each_row_and_a_merged_title_once() -> None:
     assert load_workbook(workbook).text == "All fees\n\ndept: Sales; name: Ann\n\ndept: Sales; name: Bob"
 
 
+@pytest.mark.parametrize("is_set_off", [False, True])
+def test_a_head_of_two_rows_names_the_columns_of_the_rows_below_it(is_set_off: bool) -> None:
+    rows: list[list[object]] = [["in millions", "2023", None, "2022"], [None, "Sales", "Profit", "Sales"]]
+    rows += [[]] if is_set_off else []
+    workbook = workbook_of(("Sheet", [*rows, ["Zone A", 12, 3, 11], ["Coffee", 7, 3, 8]]))
+    workbook.active.merge_cells("B1:C1")
+    assert load_workbook(workbook).text.split("\n\n") == [
+        "in millions: Zone A; 2023 Sales: 12; 2023 Profit: 3; 2022 Sales: 11",
+        "in millions: Coffee; 2023 Sales: 7; 2023 Profit: 3; 2022 Sales: 8",
+    ]
+
+
+def test_a_row_of_words_above_an_empty_one_is_no_head_of_another_table() -> None:
+    workbook = workbook_of(("Sheet", [["a", "b"], ["c", "d"], [], ["e", 5], ["f", 6]]))
+    assert "d: " not in load_workbook(workbook).text
+
+
 def test_a_sheet_that_is_formatted_down_to_its_last_corner_costs_little() -> None:
     workbook = workbook_of(("Sheet", [["city", "fee"], ["Wuhan", 20]]))
     sheet = workbook.active

@@ -21,10 +21,26 @@ from pagoda.rag.extractive.showing.readable import is_bare, readable
         ("```sql\nSELECT *\nFROM t;\n```", "SELECT *\nFROM t;"),
         ("| 名称 | 值 |\n| --- | :-: |\n| 端口 | 80 |\n| 超时 | 30 |", "名称: 端口; 值: 80\n名称: 超时; 值: 30"),
         ("| 端口 | 80 |", "端口; 80"),
+        ("请**不要**关机，先**保存**。", "请不要关机，先保存。"),
+        ("温度*低于*零度，说**“不”**也行；***很***冷", "温度低于零度，说“不”也行；很冷"),
+        ("2*3*4, a*b*c and *.py, *.js", "2*3*4, a*b*c and *.py, *.js"),
+        ("- **avoid\n  assumptions**. See **it**", "- avoid\n  assumptions. See it"),
+        ("it is _rather_ cold in snake_case_name", "it is rather cold in snake_case_name"),
+        ("==必填== 和 a==b", "必填 和 a==b"),
+        ("Authorizations\n==============\n\nText\n\n---\n\nMore", "Authorizations\n\nText\n\nMore"),
+        ("a\n\n[find it]: https://example.org 'x'\n\nb", "a\n\nb"),
+        ('<Heading as="h2" id="x">Ports</Heading>\n</Column>\ngit add <Name>', "Ports\n\ngit add <Name>"),
+        (":material-console: Shell", "Shell"),
+        ("````md\n```sh\n**x**\n```\n````\n**y**", "```sh\n**x**\n```\ny"),
     ],
 )
 def test_marks_of_the_format_go_and_the_words_stay(written, read):
     assert readable(written) == read
+
+
+def test_what_begins_in_code_is_code_until_its_fence() -> None:
+    written = "port = **80**\n```\n## Next\n\nSee [x](y.md).\n```sh\n# ls\n```"
+    assert readable(written, in_code=True) == "port = **80**\nNext\n\nSee x.\n# ls"
 
 
 @pytest.mark.parametrize(
