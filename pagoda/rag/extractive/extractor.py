@@ -139,12 +139,11 @@ class Examined:
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        if self.joint is None:
-            told = self.first
-        elif self.is_looked_at_again:
-            told = second_look_en.passage_probability(self.first, self.joint, self.of_few)
-        else:
-            told = second_look_zh.passage_probability(self.first, self.joint)
+        told = self.first
+        if self.joint is not None and self.is_looked_at_again:
+            told = second_look_en.passage_probability(told, self.joint, self.of_few)
+        elif self.joint is not None:
+            told = second_look_zh.passage_probability(told, self.joint)
         return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
@@ -426,9 +425,8 @@ def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
 
     Nothing affirms or denies then. The second looks weigh it where they are taken: 掏钱 is unknown, and says 收费.
     """
-    is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
-    is_weighed = best.is_looked_at_again or best.group == LOOKED_AT_IN_CHINESE
-    return coverage.lacks_identifier() or (is_unknown and not is_weighed)
+    is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH and not best.is_looked_at_again
+    return coverage.lacks_identifier() or (is_unknown and best.group != LOOKED_AT_IN_CHINESE)
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:
