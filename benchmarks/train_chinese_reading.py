@@ -139,11 +139,11 @@ def fit(found: Sequence[Found], measured: str, export: bool) -> None:
     declined = np.array([c.declined[order(c, v)[0]] for c, v in zip(cases, values, strict=True)])
     seen = looks(answerer, cases, values)
     is_own = np.array([case.found.set != measured for case in cases])
-    second = fitted(READ, seen[is_own], truth[is_own], [1.0] * is_own.sum())
+    second = fitted(READ, seen[is_own], truth[is_own].tolist(), [1.0] * is_own.sum())
     chances = np.array(probabilities(second, READ, seen))
     places = np.flatnonzero(is_own)
     for others, left in by_manual(own):
-        weights = fitted(READ, seen[places[others]], truth[places[others]], [1.0] * len(others))
+        weights = fitted(READ, seen[places[others]], truth[places[others]].tolist(), [1.0] * len(others))
         chances[places[left]] = probabilities(weights, READ, seen[places[left]])
     for name in [*sorted({case.found.set for case in cases}), ""]:
         rows_of = [at for at, c in enumerate(cases) if c.found.set == name or (not name and c.found.set != measured)]
