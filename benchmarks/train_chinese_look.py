@@ -115,7 +115,7 @@ def find(
         for (kind, each), hits in zip(
             asked, rag.retrieve_batch([each.question for _, each in asked], num_hits), strict=True
         ):
-            yield Found(name, _manual(kind, each), kind, each, list(hits), [_holds(each, hit) for hit in hits])
+            yield Found(name, _manual(kind, each), kind, each, list(hits), [holds(each, hit) for hit in hits])
 
 
 def _manual(kind: str, asked: Question) -> str:
@@ -127,7 +127,8 @@ def _kind(asked: Question) -> str:
     return "answer" if asked.answers else asked.kind.split()[-1]
 
 
-def _holds(asked: Question, hit: Hit) -> bool:
+def holds(asked: Question, hit: Hit) -> bool:
+    """Whether an answer stands in a passage."""
     whole = Citation.of_span(1, hit.chunk, hit.chunk.start, hit.chunk.end, hit.score)
     return bool(asked.answers) and judged(asked, Shown("", [whole], False)).grade == "right"
 

@@ -34,6 +34,8 @@ PASSAGE_WEIGHTS = CHINESE_WEIGHTS.with_name("passage_look_zh.json")
 _FAR = 8.0
 USUALLY_MET, MOST_MET = 17.0, 30.0
 """BM25 where no retriever tells it: the mean of questions to manuals; and beyond what it says nothing more."""
+USUALLY_APART = 0.08
+"""How far a passage stands out by meaning where no retriever tells it: the mean of questions to manuals."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,15 @@ class ChineseReadLook(ChineseLook):
     """The same where passages were read with the question (`retrieval/passage_reader`).
 
     joint: the log-odds by it that the passage answers; beside: those of the likeliest other passage
+    stands_out: how much nearer by meaning the passage is than what else was found, in the mean
+    few: 1 where it was found among so few that none stands out: a person's first notes, whose words are worth little
+        by BM25, and in which what is asked mostly stands
     """
 
     joint: float
     beside: float
+    stands_out: float
+    few: float
 
 
 def passage_probability(first: float, joint: float) -> float:
@@ -98,16 +105,23 @@ def chinese_confidence(
 ) -> tuple[float, float]:
     """That the passage to be shown answers, and from where on it is shown."""
     look = look_at_chinese(question, hit, sentences, known)
-    joint, beside = hit.parts.get(ANSWERS), [other.parts.get(ANSWERS, -_FAR) for other in known.others]
-    if joint is None:
+    if ANSWERS not in hit.parts:
         return load_chinese_look().probability(look), load_chinese_look().least
     second = read_second_look(READ_WEIGHTS, ChineseReadLook)
-    return second.probability(read_look(look, joint, beside)), second.least
+    return second.probability(read_look(look, hit, known.others)), second.least
 
 
-def read_look(look: ChineseLook, joint: float, beside: Sequence[float]) -> ChineseReadLook:
-    """With the log-odds of the passage and of those beside it."""
-    return ChineseReadLook(**asdict(look), joint=bounded(joint), beside=bounded(max(beside, default=-_FAR)))
+def read_look(look: ChineseLook, hit: Hit, others: Sequence[Hit]) -> ChineseReadLook:
+    """With what was read of a passage and of the others."""
+    beside = max((other.parts.get(ANSWERS, -_FAR) for other in others), default=-_FAR)
+    apart = hit.parts.get("stands_out")
+    return ChineseReadLook(
+        **asdict(look),
+        joint=bounded(hit.parts[ANSWERS]),
+        beside=bounded(beside),
+        stands_out=USUALLY_APART if apart is None else apart,
+        few=float(apart is None),
+    )
 
 
 def look_at_chinese(

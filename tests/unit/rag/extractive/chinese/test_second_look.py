@@ -10,14 +10,19 @@ import pytest
 from pagoda.errors import ConfigError
 from pagoda.rag.documents.document import ANSWERS, Chunk, Hit
 from pagoda.rag.extractive.chinese.second_look import (
+    READ_WEIGHTS,
+    USUALLY_APART,
     USUALLY_MET,
     ChineseFirstLook,
     ChineseLook,
+    ChineseReadLook,
     chinese_confidence,
     load_chinese_look,
     look_at_chinese,
     passage_probability,
+    read_look,
 )
+from pagoda.rag.extractive.showing.second_look import read_second_look
 from pagoda.rag.extractive.spans import sentence_bounds
 
 RECIPE = "牛奶加糖煮开。酸奶装瓶后放进冰箱，可以保存七天。吃的时候撒上坚果。"
@@ -93,6 +98,28 @@ def test_a_passage_that_was_read_with_the_question_is_believed_by_that() -> None
     plain = load_chinese_look()
     own = look("酸奶放几天会坏？", known=ChineseFirstLook(0.5, 2.0, 0.0))
     assert confidence(None) == (pytest.approx(plain.probability(own)), plain.least)
+
+
+def read(**parts: float) -> Hit:
+    """A passage that was read with the question."""
+    return Hit(Chunk("a.md", "a.md", RECIPE, 0, len(RECIPE), 1), 1.0, {ANSWERS: 0.0, **parts})
+
+
+def test_what_stands_out_by_meaning_is_believed_more() -> None:
+    def confidence(**parts: float) -> float:
+        known = ChineseFirstLook(0.5, 2.0, 0.0, others=(read(),))
+        return chinese_confidence("酸奶放几天会坏？", read(**parts), sentence_bounds(RECIPE), known)[0]
+
+    assert confidence(stands_out=0.2) > confidence(stands_out=0.0)
+
+
+def test_among_a_few_passages_none_stands_out_and_the_one_that_speaks_of_it_is_believed() -> None:
+    own = look("酸奶放几天会坏？", known=ChineseFirstLook(0.5, 2.0, 0.0))
+    few, many = read_look(own, read(bm25=2.0), ()), read_look(own, read(bm25=2.0, stands_out=USUALLY_APART), ())
+    assert (few.few, many.few) == (1.0, 0.0)
+    assert few.stands_out == many.stands_out == USUALLY_APART
+    weights = read_second_look(READ_WEIGHTS, ChineseReadLook)
+    assert weights.probability(few) > weights.probability(many)
 
 
 def test_passages_are_ordered_by_reading_more_than_by_words() -> None:
