@@ -23,12 +23,15 @@ import argparse
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from manuals.judging import Shown, judged
+from manuals.notes import collection
 from manuals.questions import Half, Question, questions
 from manuals.sources import DATA
 from manuals.weights import write_weights
@@ -36,18 +39,20 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from pagoda.rag.answer import Citation
-from pagoda.rag.documents.document import Hit
+from pagoda.rag.documents.document import Chunk, Hit
+from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT
-from pagoda.rag.extractive.english.second_look import PASSAGE_WEIGHTS, WEIGHTS, Look, look_at
+from pagoda.rag.extractive.english.second_look import PASSAGE_WEIGHTS, WEIGHTS, Look, is_of_few, look_at
 from pagoda.rag.extractive.extraction import Extraction
 from pagoda.rag.extractive.extractor import (
     Examined,
     ExtractiveAnswerer,
     ExtractiveSettings,
-    coverage_of,
+    SpanReading,
     first_look,
     sentences_of,
 )
+from pagoda.rag.extractive.showing.coverage import Coverage
 from pagoda.rag.extractive.showing.decision import log_odds
 from pagoda.rag.extractive.showing.second_look import bounded
 from pagoda.rag.pipeline import RAG
@@ -55,6 +60,10 @@ from pagoda.rag.pipeline import RAG
 NUM_HITS = 8
 WORTH = {"written": 0.5}
 """Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
+EVERY_NEAR = 2
+"""Of near-topic questions one of so many is put to a few notes: some with an answer are put to notes without it, and so
+about as many notes hold what is asked as manuals do.
+"""
 STRENGTH = 0.1
 """Inverse of the regularisation."""
 SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
@@ -68,6 +77,7 @@ class Row:
 
     declined: it is declined whatever the second look says; look: None where none is taken, and it is answered
     passages: log-odds of the first look, of the joint reader, and whether it holds an answer, of each that was found
+    few: 1 where so few were found that none stands out
     """
 
     set: str
@@ -78,6 +88,22 @@ class Row:
     declined: bool
     look: dict[str, float] | None
     passages: list[tuple[float, float, bool]]
+    few: float
+
+
+class Overseen(ExtractiveAnswerer):
+    """Answers whatever it is sure of, and keeps the order in which the passages of the last question were ranked."""
+
+    def __init__(self, joint: Path) -> None:
+        super().__init__(ExtractiveSettings(min_confidence=0.0), joint=joint)
+        self.last: list[Examined] = []
+
+    def ranked(
+        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], coverage: Coverage
+    ) -> list[Examined]:
+        """As it is done, and kept."""
+        self.last = super().ranked(question, hits, readings, coverage)
+        return list(self.last)
 
 
 def asked_of(data: Path, halves: Sequence[Half]) -> list[tuple[str, Question]]:
@@ -92,21 +118,55 @@ def asked_of(data: Path, halves: Sequence[Half]) -> list[tuple[str, Question]]:
 def rows(name: str, asked: Sequence[tuple[str, Question]], rag: RAG, joint: Path) -> Iterator[Row]:
     """Of these questions."""
     found = rag.retrieve_batch([each.question for _, each in asked], NUM_HITS)
-    always = ExtractiveAnswerer(ExtractiveSettings(min_confidence=0.0), joint=joint)
+    always = Overseen(joint)
     for (kind, each), hits in zip(asked, found, strict=True):
-        shown = always.answer(each.question, hits)
-        is_right = bool(each.answers) and judged(each, _shown(shown, hits)).grade == "right"
-        ranked = _ranked(always, each.question, hits)
-        look = None
-        if ranked and ranked[0].joint is not None:
-            hit = hits[ranked[0].reading.hit_index]
-            look = asdict(look_at(each.question, hit, sentences_of(hit.chunk), first_look(each.question, ranked)))
-        passages = [
-            (log_odds(one.first), one.joint, holds(each, hits[one.reading.hit_index]))
-            for one in ranked
-            if one.joint is not None
-        ]
-        yield Row(name, each.id, manual_of(kind, each), kind, is_right, shown.abstained, look, passages)
+        yield row_of(name, kind, manual_of(kind, each), each, hits, always)
+
+
+def rows_of_notes(name: str, asked: Sequence[tuple[str, Question]], rag: RAG, joint: Path) -> Iterator[Row]:
+    """Of these questions, each put to a few notes of its manual, with what answers or without."""
+    near = {each.id for _, each in [one for one in asked if not one[1].answers][::EVERY_NEAR]}
+    asked = [(kind, each) for kind, each in asked if each.answers or each.id in near]
+    found = rag.retrieve_batch([each.question for _, each in asked], NUM_HITS)
+    always = Overseen(joint)
+    chunks, embedder = rag._index.snapshot().chunks, load_embedder()
+    for (kind, each), hits in zip(asked, found, strict=True):
+        manual = manual_of(kind, each)
+        own = [chunk for chunk in chunks if chunk.source.partition("/")[0] == manual]
+        drawn = collection(each, own, [hit.chunk for hit in hits], partial(shows, each))
+        if drawn is None:
+            continue
+        with TemporaryDirectory() as place, RAG(Path(place) / "index", embedder=embedder) as few:
+            drawn.write(folder := Path(place) / "notes")
+            few.add([folder], root=folder)
+            # An answer of three characters counts in its own file alone.
+            told = replace(each, file=drawn.holds) if drawn.holds else replace(each, answers=(), file="")
+            there = few.retrieve(each.question, NUM_HITS)
+            yield row_of(name, kind if drawn.holds else "near", manual, told, there, always)
+
+
+def row_of(name: str, kind: str, manual: str, asked: Question, hits: Sequence[Hit], always: Overseen) -> Row:
+    """Of one question and what was found for it."""
+    always.last = []
+    shown = always.answer(asked.question, hits)
+    is_right = bool(asked.answers) and judged(asked, _shown(shown, hits)).grade == "right"
+    ranked, look = always.last, None
+    if ranked and ranked[0].joint is not None:
+        hit = hits[ranked[0].reading.hit_index]
+        look = asdict(look_at(asked.question, hit, sentences_of(hit.chunk), first_look(asked.question, ranked, hits)))
+    passages = [
+        (log_odds(one.first), one.joint, holds(asked, hits[one.reading.hit_index]))
+        for one in ranked
+        if one.joint is not None
+    ]
+    few = float(any(is_of_few(hit) for hit in hits))
+    return Row(name, asked.id, manual, kind, is_right, shown.abstained, look, passages, few)
+
+
+def shows(asked: Question, text: str) -> bool:
+    """Whether a text of its own file shows what is asked."""
+    cited = Citation.of_span(1, Chunk("", asked.file, text, 0, len(text), 1), 0, len(text), 0.0)
+    return bool(asked.answers) and judged(asked, Shown("", [cited], False)).grade == "right"
 
 
 def holds(asked: Question, hit: Hit) -> bool:
@@ -126,11 +186,6 @@ def _shown(extraction: Extraction, hits: Sequence[Hit]) -> Shown:
         for number, place in enumerate(extraction.places, 1)
     ]
     return Shown("", cited, False)
-
-
-def _ranked(answerer: ExtractiveAnswerer, question: str, hits: Sequence[Hit]) -> list[Examined]:
-    coverage = coverage_of(question, answerer.read_hits(question, hits))
-    return answerer.ranked(question, hits, answerer.readings(question, hits, coverage), coverage)
 
 
 def load(folder: Path) -> list[Row]:
@@ -158,10 +213,10 @@ def worth(row: Row) -> float:
 
 def fitted_to_passages(some: Sequence[Row]) -> Weights:
     """Weights of the first look and the joint reader, with a bias, of every passage that was found."""
-    told = [(first, joint, holds, worth(row)) for row in some for first, joint, holds in row.passages]
-    features = np.array([[first, bounded(joint)] for first, joint, *_ in told])
-    truth = np.array([holds for *_, holds, _ in told])
-    return _logistic(("first", "joint"), features, truth, [each for *_, each in told])
+    told = [(row, first, joint, holds) for row in some for first, joint, holds in row.passages]
+    features = np.array([[first, bounded(joint), row.few] for row, first, joint, _ in told])
+    truth = np.array([holds for *_, holds in told])
+    return _logistic(("first", "joint", "few"), features, truth, [worth(row) for row, *_ in told])
 
 
 def _logistic(names: Sequence[str], features: np.ndarray, truth: np.ndarray, worth: Sequence[float]) -> Weights:
@@ -239,8 +294,9 @@ def read(options: argparse.Namespace) -> None:
     with RAG(options.index) as rag:
         rag.add([corpus], root=corpus)
         with (options.out / f"{options.set}-{options.part}.jsonl").open("w", encoding="utf-8") as file:
-            for row in rows(options.set, asked, rag, options.joint):
-                file.write(json.dumps(asdict(row)) + "\n")
+            told = rows_of_notes if options.notes else rows
+            for row in told(options.set, asked, rag, options.joint):
+                print(json.dumps(asdict(row)), file=file, flush=True)
 
 
 def main() -> None:
@@ -254,6 +310,7 @@ def main() -> None:
     reading.add_argument("--half", nargs="+", choices=["develop", "report"], default=["develop", "report"])
     reading.add_argument("--index", type=Path, required=True, help="kept between runs")
     reading.add_argument("--joint", type=Path, default=JOINT, help="a joint reader that was not trained on the set")
+    reading.add_argument("--notes", action="store_true", help="put to a few notes of its manual")
     reading.add_argument("--part", type=int, default=0)
     reading.add_argument("--of", type=int, default=1)
     fitting.add_argument("--export", action="store_true")

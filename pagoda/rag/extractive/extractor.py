@@ -59,7 +59,7 @@ from pagoda.rag.extractive.spans import sentence_bounds
 NAMES_SHARE = 0.2
 """A text with a smaller share of words of a language has its names in it, but nothing to cut an answer from."""
 ALIGNED, LOOKED_AT_AGAIN, LOOKED_AT_IN_CHINESE = "en-prose", "en-manual", "zh-manual"
-"""Where alignment and the second looks were fitted."""
+"""Where alignment and the second looks were fitted; the English one also to prose of a few passages."""
 CHINESE_HITS = 5
 """Of a Chinese manual, whose weights were fitted so."""
 ENOUGH, TOO_LITTLE = 0.9, 0.05
@@ -112,8 +112,9 @@ class Examined:
 
     is_looked_up: whether it is the row of a table that the question asks for by all of its words
     is_contrary: whether its row says the contrary of what is asked for
-    joint: log-odds that it answers by the reader of question and passage: of English manuals, and of Chinese ones whose
-        passages were read when they were found; else None
+    joint: log-odds that it answers by the reader of question and passage: of English manuals, of any few English
+        passages, and of Chinese manuals whose passages were read when they were found; else None
+    of_few: whether it was found among so few passages that none stands out, see english.second_look
     """
 
     reading: SpanReading
@@ -123,17 +124,27 @@ class Examined:
     is_looked_up: bool = False
     is_contrary: bool = False
     joint: float | None = None
+    of_few: bool = False
 
     @cached_property
     def first(self) -> float:
         """That it answers, by the first look alone."""
         return load_decision().probability(self.group, self.signs)
 
+    @property
+    def is_looked_at_again(self) -> bool:
+        """Whether an English second look weighs it: of prose among many passages it would know no more."""
+        return self.group == LOOKED_AT_AGAIN or (self.group == ALIGNED and self.of_few)
+
     @cached_property
     def probability(self) -> float:
         """That it answers."""
-        weighed = second_look_en if self.group == LOOKED_AT_AGAIN else second_look_zh
-        told = self.first if self.joint is None else weighed.passage_probability(self.first, self.joint)
+        if self.joint is None:
+            told = self.first
+        elif self.is_looked_at_again:
+            told = second_look_en.passage_probability(self.first, self.joint, self.of_few)
+        else:
+            told = second_look_zh.passage_probability(self.first, self.joint)
         return max(told, ENOUGH) if self.is_looked_up else told
 
     @cached_property
@@ -252,17 +263,14 @@ class ExtractiveAnswerer:
         The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
         """
         read = self.read_hits(question, hits)
-        found = examined(question, read, readings, coverage)
-        if len(hits) >= LOOKED_THROUGH:
-            # What weighs the joint reader was fitted to the best of so many: of a few notes the first look decides.
-            found = self.read_jointly(question, read, found)
+        found = self.read_jointly(question, read, examined(question, read, readings, coverage))
         return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
 
     def read_jointly(self, question: str, hits: Sequence[Hit], found: Sequence[Examined]) -> list[Examined]:
-        """Those of English manuals with what the joint reader says; a row that is looked up answers anyway."""
+        """Those that are looked at again with what the joint reader says; a row that is looked up answers anyway."""
         return [
             replace(each, joint=load_joint_reader(self._joint).log_odds(question, hits[each.reading.hit_index].chunk))
-            if each.group == LOOKED_AT_AGAIN and not each.is_looked_up
+            if each.is_looked_at_again and not each.is_looked_up
             else each
             for each in found
         ]
@@ -355,7 +363,8 @@ def examined(
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         group = group_of(read.language, coverage)
         joint = hits[at].parts.get(ANSWERS) if group == LOOKED_AT_IN_CHINESE else None
-        found.append(Examined(read, candidate, signs, group, looked_up, is_contrary, joint))
+        of_few = second_look_en.is_of_few(hits[at])
+        found.append(Examined(read, candidate, signs, group, looked_up, is_contrary, joint, of_few))
     return found
 
 
@@ -364,28 +373,32 @@ def confidence(question: str, found: Sequence[Examined], hits: Sequence[Hit]) ->
     best = found[0]
     least = load_decision().thresholds[best.group].answer
     read, hit = best.reading, hits[best.reading.hit_index]
-    text, sentences = hit.text, sentences_of(hit.chunk)
-    if best.group == LOOKED_AT_AGAIN and best.joint is not None:
-        look = look_at(question, hit, sentences, first_look(question, found))
+    sentences = sentences_of(hit.chunk)
+    if best.is_looked_at_again and best.joint is not None:
+        look = look_at(question, hit, sentences, first_look(question, found, hits))
         return load_second_look().probability(look), load_second_look().least
     if best.group == LOOKED_AT_IN_CHINESE and read.is_read and not best.is_looked_up:
         others = [hits[each.reading.hit_index] for each in found[1:]]
         known_zh = ChineseFirstLook(best.first, read.log_odds, best.signs.names_missing, others)
         return chinese_confidence(question, hit, sentences, known_zh)
-    if best.group != ALIGNED:
-        return best.probability, least
-    aligned = load_alignment().log_odds(question, text, sentences, read.by_margin)
-    return replace(best, signs=replace(best.signs, reader=reader_sign(aligned))).probability, least
+    return (_aligned(question, best, hit) if best.group == ALIGNED else best).probability, least
 
 
-def first_look(question: str, found: Sequence[Examined]) -> FirstLook:
-    """What is known of the passage of an English manual that is to be shown, the first of `found`."""
+def _aligned(question: str, best: Examined, hit: Hit) -> Examined:
+    """A passage of prose by the first look, with how near each word of the question comes to it."""
+    aligned = load_alignment().log_odds(question, hit.text, sentences_of(hit.chunk), best.reading.by_margin)
+    return replace(best, signs=replace(best.signs, reader=reader_sign(aligned)))
+
+
+def first_look(question: str, found: Sequence[Examined], hits: Sequence[Hit]) -> FirstLook:
+    """What is known of the passage that is to be shown and looked at again, the first of `found`."""
     best = found[0]
     if best.joint is None:
-        raise ValueError("the passage was not read by the joint reader: only those of English manuals are")
+        raise ValueError("the passage was not read by the joint reader: English manuals are, and any few passages")
     second = max((each.joint for each in found[1:] if each.joint is not None), default=None)
     unknown = best.signs.unknown if form_of(question) == "polar" else 0.0
-    return FirstLook(best.first, best.joint, second, unknown)
+    weighed = _aligned(question, best, hits[best.reading.hit_index]) if best.group == ALIGNED else best
+    return FirstLook(weighed.first, best.joint, second, unknown)
 
 
 def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None:
@@ -411,10 +424,11 @@ def _part(chunk: Chunk, start: int, end: int) -> Chunk:
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
     """Whether an option or a variable is asked about that nothing read has, or yes or no of what no document names.
 
-    Nothing affirms or denies then. Of manuals the second looks weigh it: 掏钱 is unknown, and says 收费.
+    Nothing affirms or denies then. The second looks weigh it where they are taken: 掏钱 is unknown, and says 收费.
     """
     is_unknown = form == "polar" and best.signs.unknown >= UNKNOWN_ENOUGH
-    return coverage.lacks_identifier() or (is_unknown and best.group not in (LOOKED_AT_AGAIN, LOOKED_AT_IN_CHINESE))
+    is_weighed = best.is_looked_at_again or best.group == LOOKED_AT_IN_CHINESE
+    return coverage.lacks_identifier() or (is_unknown and not is_weighed)
 
 
 def _of_row_asked_for(question: str, hits: Sequence[Hit], coverage: Coverage, read: SpanReading) -> SpanReading:

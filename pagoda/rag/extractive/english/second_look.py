@@ -38,6 +38,15 @@ USUALLY_SECOND = -2.0
 """Log-odds of the next best passage where there is none: nothing is known then, and so about the mean."""
 
 
+def is_of_few(hit: Hit) -> bool:
+    """Whether it was found among so few that none stands out: a person's first notes, or what a filter leaves.
+
+    What is asked of them is mostly there, in the one passage that speaks of it; the first look, which was fitted to
+    the best of hundreds, is far too doubtful of them.
+    """
+    return "stands_out" not in hit.parts
+
+
 @dataclass(frozen=True)
 class FirstLook:
     """What is known of a passage already. probability: that it answers, by the first look, 0 to 1.
@@ -65,6 +74,7 @@ class Look:
     denied: 1 where the sentence that speaks of the question denies, and the question does not: manuals say what is not
     num_words: how many plain words the question has
     no_amount: 1 where it asks for an amount, and the sentence that speaks of it has none
+    few: 1 where it was found among a few passages, see `is_of_few`
     """
 
     first: float
@@ -79,6 +89,14 @@ class Look:
     denied: float
     num_words: float
     no_amount: float
+    few: float
+
+
+@dataclass(frozen=True)
+class ManualPassage(PassageLook):
+    """Of an English manual. few: 1 where it was found among a few passages, see `is_of_few`"""
+
+    few: float
 
 
 def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: FirstLook) -> Look:
@@ -100,6 +118,7 @@ def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known
         denied=float(words["denied_in_sentence_only"]),
         num_words=float(words["others_asked"]),
         no_amount=float(words["amount_without_number"]),
+        few=float(is_of_few(hit)),
     )
 
 
@@ -119,10 +138,10 @@ def load_second_look(path: Path = WEIGHTS) -> SecondLook:
     return read_second_look(path, Look)
 
 
-def passage_probability(first: float, joint: float) -> float:
+def passage_probability(first: float, joint: float, of_few: bool) -> float:
     """That a passage answers, 0 to 1, by the first look and the joint reader: which of those found is shown.
 
-    first: probability; joint: log-odds
+    first: probability; joint: log-odds; of_few: see `is_of_few`
     """
-    look = PassageLook(log_odds(first), bounded(joint))
-    return read_passage_weights(PASSAGE_WEIGHTS).probability(look)
+    look = ManualPassage(log_odds(first), bounded(joint), float(of_few))
+    return read_passage_weights(PASSAGE_WEIGHTS, ManualPassage).probability(look)

@@ -66,9 +66,9 @@ def read_second_look(path: Path, look: type[DataclassInstance]) -> SecondLook:
 
 
 @lru_cache(maxsize=4)
-def read_passage_weights(path: Path) -> Weighed:
+def read_passage_weights(path: Path, look: type[PassageLook] = PassageLook) -> Weighed:
     """The same of a `PassageLook`, which orders and decides nothing."""
-    return Weighed(_read(path, PassageLook, (), "a passage")["weights"])
+    return Weighed(_read(path, look, (), "a passage")["weights"])
 
 
 def _read(path: Path, look: type[DataclassInstance], numbers: Sequence[str], what: str) -> dict[str, Any]:

@@ -107,11 +107,19 @@ def test_what_stands_out_by_meaning_is_what_retrieval_says() -> None:
     assert [each.stands_out for each in looks] == [0.25, USUALLY_APART]
 
 
+def test_whoever_finds_few_passages_is_told_by_what_stands_out_among_none() -> None:
+    chunk = Chunk("c", "a.md", BREAD, 0, len(BREAD), 1)
+    found, alone = Hit(chunk, 1.0, {"stands_out": 0.25}), Hit(chunk, 1.0)
+    looks = [look_at("Which yeast?", hit, sentences_of(chunk), FirstLook(0.5, 0.0, None)) for hit in (found, alone)]
+    assert [each.few for each in looks] == [0.0, 1.0]
+    assert passage_probability(0.5, 0.0, True) > passage_probability(0.5, 0.0, False)
+
+
 def test_the_packaged_weights_believe_what_is_told_more() -> None:
     second, question = load_second_look(), "How long does a jar keep in the fridge?"
     told, untold = (second.probability(look(question, joint=joint)) for joint in (2.0, -2.0))
     assert 0 < untold < told < 1
-    assert passage_probability(0.5, 2.0) > passage_probability(0.5, -2.0)
+    assert passage_probability(0.5, 2.0, False) > passage_probability(0.5, -2.0, False)
 
 
 def test_weights_of_other_numbers_are_refused(tmp_path: Path) -> None:
@@ -146,9 +154,9 @@ def test_the_passage_that_is_to_be_shown_is_looked_at_with_what_the_joint_reader
     )
     found = [dataclasses.replace(examined(question, [hit], answerer.readings(question, [hit]))[0], group="en-manual")]
     with pytest.raises(ValueError, match="not read"):
-        first_look(question, found)
+        first_look(question, found, [hit])
     read = answerer.read_jointly(question, [hit], found)
-    look = look_at(question, hit, sentences_of(hit.chunk), first_look(question, read))
+    look = look_at(question, hit, sentences_of(hit.chunk), first_look(question, read, [hit]))
     assert confidence(question, read, [hit])[0] == load_second_look().probability(look)
 
 
