@@ -359,6 +359,7 @@ def examined(
             coverage.is_contested(at),
             is_contrary or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
+            question,
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         group = group_of(read.language, coverage)
