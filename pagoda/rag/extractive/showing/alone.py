@@ -95,17 +95,26 @@ def holds_what_is_sought(question: str, text: str, sentence: Span, span: Span) -
     [False, False, True]
     """
     words, kind = text[slice(*span)], kind_sought(question)
+    if kind != "person" or not is_of_kind(kind, words):
+        return is_of_kind(kind, words)
+    asked = content(ASKING.sub(" ", question))
+    if content(words) & asked or _CLAUSE.search(words):
+        return False
+    clause = text[slice(*_clause_around(text, sentence, span))]
+    return bool(asked & content(clause)) or _TASKED.search(clause) is not None or clause == text[slice(*sentence)]
+
+
+def is_of_kind(kind: str, words: str) -> bool:
+    """Whether words hold a time or a number, or may be a person's name or office.
+
+    >>> [is_of_kind("person", words) for words in ("Ann", "the secretary", "every Friday", "2007", "每周五上午")]
+    [True, True, False, False, False]
+    """
     if kind == "time":
         return _HOLDS_TIME.search(words) is not None
     if kind == "number":
         return _HOLDS_NUMBER.search(words) is not None
-    if kind != "person":
-        return True
-    asked = content(ASKING.sub(" ", question))
-    if content(words) & asked or _CLAUSE.search(words) or _has_time(words):
-        return False
-    clause = text[slice(*_clause_around(text, sentence, span))]
-    return bool(asked & content(clause)) or _TASKED.search(clause) is not None or clause == text[slice(*sentence)]
+    return kind != "person" or (re.search(r"[^\W\d_]", words) is not None and not _has_time(words))
 
 
 def is_in_clause_asked_about(question: str, text: str, sentence: Span, span: Span) -> bool:
