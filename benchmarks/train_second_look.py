@@ -9,7 +9,8 @@ what would be shown is right. The joint reader must not have been trained on the
 was not), or its numbers are surer than they will be. SET is a name for it; DATA the folder of its questions, by default
 `data/manuals`, of which both halves are read, and near.en.jsonl where it has one; FOLDER the one that
 `manuals_corpus.py` made, INDEX is kept between runs. A set that is split by manual is read half by half, each with a
-FOLDER, an INDEX and a SET of its own. `--part 0 --of 2` reads every second question.
+FOLDER, an INDEX and a SET of its own. `--part 0 --of 2` reads every second question. `--notes` puts each to a few
+notes out of its manual instead of to the manuals (`manuals/notes.py`), with what answers in four of five.
 
 `fit` fits two logistic regressions, how likely each passage is to answer, by which they are ordered, and how likely
 what is shown of the best, and reports each manual by weights that were fitted to the others: of the questions with an
@@ -61,13 +62,11 @@ NUM_HITS = 8
 WORTH = {"written": 0.5}
 """Of the questions without an answer that were written to fit by; what people ask has fewer of them."""
 EVERY_NEAR = 2
-"""Of near-topic questions one of so many is put to a few notes: some with an answer are put to notes without it, and so
-about as many notes hold what is asked as manuals do.
-"""
+"""Of near-topic questions one of so many is put to a few notes; it counts for all of them."""
 STRENGTH = 0.1
 """Inverse of the regularisation."""
 SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
-LEAST = 0.53
+LEAST = 0.48
 """Probability from which on it is answered."""
 
 
@@ -207,8 +206,8 @@ def fitted(some: Sequence[Row]) -> Weights:
 
 
 def worth(row: Row) -> float:
-    """What a row counts in a fit."""
-    return WORTH.get(row.kind, 1.0)
+    """What a row counts in a fit; of few notes those without an answer also for the questions that were left out."""
+    return float(EVERY_NEAR) if row.few and row.kind == "near" else WORTH.get(row.kind, 1.0)
 
 
 def fitted_to_passages(some: Sequence[Row]) -> Weights:

@@ -2,8 +2,8 @@
 
 Before a question's path. Whoever tries the program writes a few lines into a file or two; the judged manuals have
 hundreds of passages. So a stretch of a few sentences of each chosen chunk becomes a note under its heading, one a file,
-all in one file, or plain lines without marks; other notes are what was found for the question, what stands in the same file, and
-anything of the manual. Drawn by a seed that hangs on the question alone.
+all in one file, or plain lines without marks; other notes are what was found for the question, what stands in the same
+file, and anything of the manual. Drawn by a seed that hangs on the question alone.
 """
 
 from __future__ import annotations

@@ -69,7 +69,16 @@ def test_what_a_note_says_is_answered_and_surely(
     assert found.confidence > SURE
 
 
-@pytest.mark.parametrize("question", ["Who approves leave?", "What is the parking fee?", "Who repairs the machines?"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Who approves leave?",
+        "What is the parking fee?",
+        "Who repairs the machines?",
+        "Who is the president of France?",
+        "how do i install it on windows",
+    ],
+)
 def test_what_no_note_says_is_declined(asked: tuple[RAG, list[str]], question: str) -> None:
     found = asked[0].query(question)
     assert found.abstained
