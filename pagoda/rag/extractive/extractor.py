@@ -27,7 +27,7 @@ from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT_WEIGHTS
 from pagoda.rag.extractive.english.joint_reader import load_joint_reader
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
-from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place, distinct_places, place_of, whole_place
+from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place, distinct_places, part_of, place_of, whole_place
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -307,7 +307,7 @@ class ExtractiveAnswerer:
                 continue
             if sentence_of(sentences, (read.start, read.end)) not in speaking:
                 start, end = sentences[key]
-                again = self.read(question, index, _part(coverage.hits[index].chunk, start, end))
+                again = self.read(question, index, part_of(coverage.hits[index].chunk, start, end))
                 words = (again.start + start, again.end + start) if again else (start, end)
                 read = replace(again or read, start=words[0], end=words[1])
             found.append(read)
@@ -414,12 +414,6 @@ def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None
 def coverage_of(question: str, hits: Sequence[Hit], focus: str = "") -> Coverage:
     """A question beside the hits that are read."""
     return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits], focus)
-
-
-def _part(chunk: Chunk, start: int, end: int) -> Chunk:
-    """A sentence of a chunk, as one of its own."""
-    first, last = chunk.start + start, chunk.start + end
-    return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))
 
 
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:
