@@ -17,7 +17,8 @@ from pagoda.rag.content_words import ASKING, content
 
 Span = tuple[int, int]
 NEARLY = 0.75
-"""Of the question's words that a sentence has: that one says "starts", and one "is on, too", tells nothing apart."""
+"""Of the words that a sentence must have which says itself that it goes on: "starts on Friday", "is on Sunday, too"."""
+_ALSO = re.compile(r"\b(?:also|too|as well|again|another|additional\w*)\b|也|还|另|再", re.I)
 
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)days?|weekdays?|weekends?|today|tomorrow|daily|weekly|monthly|yearly"
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
@@ -153,7 +154,7 @@ def whole_words(question: str, text: str, sentence: Span, span: Span) -> Span:
 def answering_as_well(question: str, text: str, sentences: Sequence[Span], at: int) -> list[int]:
     """The places of all sentences that tell a time, a number or a person of what the one at `at` speaks of; `at` too.
 
-    They have nearly all of the question's words that it has, which are half of them or more.
+    They have all of the question's words that it has, which are half of them or more; nearly all where they say "also".
 
     >>> text = "Lanes are open on Monday. The bar is open on Tuesday. Lanes are also open on Friday."
     >>> answering_as_well("When are the lanes open?", text, [(0, 25), (26, 53), (54, 84)], 0)
@@ -164,11 +165,12 @@ def answering_as_well(question: str, text: str, sentences: Sequence[Span], at: i
     told = [content(text[left:right]) & asked for left, right in sentences]
     if not kind or not 0 <= at < len(sentences) or not told[at] or 2 * len(told[at]) < len(asked):
         return [at]
+    texts = [text[slice(*bounds)] for bounds in sentences]
+    least = [len(told[at]) * (NEARLY if _ALSO.search(each) else 1) for each in texts]
     return [
         place
-        for place, bounds in enumerate(sentences)
-        if place == at
-        or (len(told[place] & told[at]) >= NEARLY * len(told[at]) and _tells(kind, text[slice(*bounds)], question))
+        for place, each in enumerate(texts)
+        if place == at or (len(told[place] & told[at]) >= least[place] and _tells(kind, each, question))
     ]
 
 

@@ -96,3 +96,18 @@ def test_a_sentence_of_another_subject_does_not_come_along():
     assert showing("When is the pool closed?", POOL, "Tuesday").kind == "span"
     tower = "The tower was built in 1889. It was designed by Gustave Eiffel."
     assert answering_as_well("Who designed the tower?", tower, sentence_spans(tower), 1) == [1]
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        (
+            "Who leads the red team on weekdays?",
+            "The red team is led by Ann on weekdays. The blue team by Bo on weekdays.",
+        ),
+        ("When does the trip to Oslo depart?", "Trip: Oslo; Departs: 3 May\nTrip: Rome; Departs: 4 May"),
+        ("三号厅的球赛什么时候开始？", "三号厅的球赛周三开始。五号厅的球赛周四开始。"),
+    ],
+)
+def test_what_is_said_of_another_thing_of_the_same_kind_does_not_come_along(question, text):
+    assert answering_as_well(question, text, sentence_spans(text), 0) == [0]
