@@ -16,6 +16,26 @@ such t than that the their theirs them then there these they this those through 
 we were what when where which while who whom whose why will with would you your yours
 """
 STOP_WORDS = frozenset(_TEXT.split())
+_VERBS = """
+become became; begin began begun; bend bent; bite bit bitten; blow blew blown; break broke broken; breed bred
+bring brought; build built; burn burnt; buy bought; catch caught; choose chose chosen; come came; creep crept
+deal dealt; dig dug; draw drew drawn; drink drank drunk; drive drove driven; eat ate eaten; feed fed; feel felt
+fight fought; find found; flee fled; fly flew flown; forbid forbade forbidden; forget forgot forgotten
+freeze froze frozen; get got gotten; give gave given; go went gone; grow grew grown; hang hung; hear heard
+hide hid hidden; hold held; keep kept; know knew known; lead led; learn learnt; lend lent; lose lost; make made
+meet met; pay paid; ride rode ridden; ring rang rung; run ran; say said; seek sought; sell sold; send sent
+shake shook shaken; shine shone; shoot shot; show shown; shrink shrank shrunk; sing sang sung; sink sank sunk
+sit sat; sleep slept; speak spoke spoken; spell spelt; spend spent; spill spilt; spin spun; stand stood
+steal stole stolen; stick stuck; strike struck; swear swore sworn; sweep swept; swim swam swum; take took taken
+teach taught; tear tore torn; tell told; think thought; throw threw thrown; understand understood
+wake woke woken; wear wore worn; weep wept; win won; withdraw withdrew withdrawn; write wrote written
+"""
+# Other forms of an irregular verb -> the verb; without those that are words of their own: left, saw, rose, bound.
+_IRREGULAR = {
+    form: verb
+    for verb, *forms in (line.split() for line in re.split(r"[;\n]", _VERBS) if line.strip())
+    for form in forms
+}
 # What derivation adds; the longest that leaves a root goes.
 _ENDINGS = (
     *("ational", "ization", "ation", "ement", "ment", "ness", "able", "ible", "ally", "ity", "ive", "ion", "ous"),
@@ -43,10 +63,11 @@ def stem(word: str) -> str:
 def uninflected(word: str) -> str:
     """An English word in small letters without plural, -ing and -ed: as the plain verb or noun has it, or nearly.
 
-    >>> [uninflected(word) for word in ["studies", "stopped", "making", "shop's", "mariner"]]
-    ['studi', 'stop', 'make', 'shop', 'mariner']
+    >>> [uninflected(word) for word in ["studies", "stopped", "making", "shop's", "mariner", "brought"]]
+    ['studi', 'stop', 'make', 'shop', 'mariner', 'bring']
     """
-    word = _without_plural(word.removesuffix("'s").replace("'", ""))
+    word = word.removesuffix("'s").replace("'", "")
+    word = _without_plural(_IRREGULAR.get(word, word))
     for ending in ("ing", "ed"):
         if word.endswith(ending) and len(word) > len(ending) + 2 and _VOWEL.search(word[: -len(ending)]):
             word = _repaired(word[: -len(ending)])

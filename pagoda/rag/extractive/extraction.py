@@ -73,3 +73,9 @@ def distinct_places(places: Sequence[Place]) -> list[Place]:
         if not any(k.quote[0] <= start and end <= k.quote[1] for k in held):
             kept.append(place)
     return kept
+
+
+def part_of(chunk: Chunk, start: int, end: int) -> Chunk:
+    """A sentence of a chunk, characters start to end of it, as a chunk of its own."""
+    first, last = chunk.start + start, chunk.start + end
+    return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))

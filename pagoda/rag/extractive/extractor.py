@@ -27,7 +27,7 @@ from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT_WEIGHTS
 from pagoda.rag.extractive.english.joint_reader import load_joint_reader
 from pagoda.rag.extractive.english.reader import load_reader
 from pagoda.rag.extractive.english.second_look import FirstLook, load_second_look, look_at
-from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place, distinct_places, place_of, whole_place
+from pagoda.rag.extractive.extraction import NOTHING, Extraction, Place, distinct_places, part_of, place_of, whole_place
 from pagoda.rag.extractive.ranker import FOLDER, decision_features
 from pagoda.rag.extractive.rankers import load_ranker
 from pagoda.rag.extractive.showing.attributes import lacks_value
@@ -45,7 +45,7 @@ from pagoda.rag.extractive.showing.decision import (
     words_are_likely,
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
-from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import is_one_of_several, looked_up, row_asked_for, rules_itself_out
 from pagoda.rag.extractive.showing.station import (
     Candidate,
     Span,
@@ -110,7 +110,7 @@ class SpanReading:
 class Examined:
     """A reading with what may be shown of it, what is known of it, and whose weights decide.
 
-    is_looked_up: whether it is the row of a table that the question asks for by all of its words
+    is_looked_up: whether it is the row of a table, or the labelled line, that the question asks for by all of its words
     is_contrary: whether its row says the contrary of what is asked for
     joint: log-odds that it answers by the reader of question and passage: of English manuals, of any few English
         passages, and of Chinese manuals whose passages were read when they were found; else None
@@ -306,7 +306,7 @@ class ExtractiveAnswerer:
                 continue
             if sentence_of(sentences, (read.start, read.end)) not in speaking:
                 start, end = sentences[key]
-                again = self.read(question, index, _part(coverage.hits[index].chunk, start, end))
+                again = self.read(question, index, part_of(coverage.hits[index].chunk, start, end))
                 words = (again.start + start, again.end + start) if again else (start, end)
                 read = replace(again or read, start=words[0], end=words[1])
             found.append(read)
@@ -344,11 +344,11 @@ def examined(
         at, span = read.hit_index, (read.start, read.end)
         chunk, sentences = hits[at].chunk, coverage.sentences[at]
         place = sentences[sentence_of(sentences, span)] if sentences else (0, 0)
-        own = chunk.text[slice(*place)]
-        is_contrary, looked_up = rules_itself_out(question, own), is_looked_up(question, own, chunk.heading)
-        if looked_up:
-            # All of the row: a reader of prose cuts anything out of it.
-            read, span = replace(read, start=place[0], end=place[1]), place
+        is_contrary = rules_itself_out(question, chunk.text[slice(*place)])
+        row = looked_up(question, chunk.text, sentences, place, chunk.heading)
+        if row is not None:
+            # All of the row or the line: a reader of prose cuts anything out of it.
+            read, span = replace(read, start=row[0], end=row[1]), row
         candidate = Candidate(
             chunk.text,
             sentences,
@@ -358,12 +358,13 @@ def examined(
             coverage.is_contested(at),
             is_contrary or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
+            question,
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         group = group_of(read.language, coverage)
         joint = hits[at].parts.get(ANSWERS) if group == LOOKED_AT_IN_CHINESE else None
         of_few = second_look_en.is_of_few(hits[at])
-        found.append(Examined(read, candidate, signs, group, looked_up, is_contrary, joint, of_few))
+        found.append(Examined(read, candidate, signs, group, row is not None, is_contrary, joint, of_few))
     return found
 
 
@@ -412,12 +413,6 @@ def skimmed(question: str, coverage: Coverage, index: int) -> SpanReading | None
 def coverage_of(question: str, hits: Sequence[Hit], focus: str = "") -> Coverage:
     """A question beside the hits that are read."""
     return Coverage(question, hits, [sentences_of(hit.chunk) for hit in hits], focus)
-
-
-def _part(chunk: Chunk, start: int, end: int) -> Chunk:
-    """A sentence of a chunk, as one of its own."""
-    first, last = chunk.start + start, chunk.start + end
-    return replace(chunk, text=chunk.text[start:end], start=first, end=last, sentences=((first, last),))
 
 
 def _asks_of_unknown(form: Form, best: Examined, coverage: Coverage) -> bool:

@@ -73,10 +73,10 @@ def _is_copy(hit: Hit, other: Hit, words_of: Callable[[str], Counter[str]]) -> b
 
 
 def _least_in_common(source: str, other: str) -> float:
-    if _unnumbered(source) != _unnumbered(other):
-        return _SAME_TEXT
-    differ = _VERSION_PART.sub("/#", source) == _VERSION_PART.sub("/#", other)
-    return _SAME_VERSIONED if differ else _SAME_PAGE
+    # Before its numbers are compared: folders of one manual may be v1.4/ and 2.0/.
+    if _VERSION_PART.search(source) and _VERSION_PART.sub("/#", source) == _VERSION_PART.sub("/#", other):
+        return _SAME_VERSIONED
+    return _SAME_PAGE if _unnumbered(source) == _unnumbered(other) else _SAME_TEXT
 
 
 def _unnumbered(name: str) -> str:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pagoda.rag.content_words import ASKING, HAN_RUN, content
+from pagoda.rag.english import stem
+from pagoda.rag.extractive.showing.alone import is_of_kind, kind_sought
 from pagoda.rag.extractive.showing.governors import denies
 
 Span = tuple[int, int]
@@ -32,6 +34,22 @@ _WANTS_VALUE = re.compile(
     r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE
 )
 _WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b|谁|誰", re.IGNORECASE)
+_LABELLED = re.compile(
+    r"\s*(?:[-*+•]\s+)?[*_]*([^:：;|\n]{1,40}?)[*_]*[:：][*_]*\s*([^\s:：][^\n:：]*?)[;；,，.。]?\s*"
+)
+_ASKS_VALUE = re.compile(
+    r"^\W*(?:(?:so|and|but)\s+)?(?:who|what|when|which \w+)(?:['’]s|\s+(?:is|are|was|were))\b"
+    "|谁|誰|什[么麼]|多少|几|哪(?![里儿])",
+    re.IGNORECASE,
+)
+_MOST_WORDS, _MOST_HAN = 8, 20
+"""Of what a label tells: more is a definition."""
+_OF_ANYTHING = content(
+    "default type name value example note usage description syntax required optional 默认 类型 名称 示例 注意 说明"
+)
+"""Labels that some thing has, which the line does not name."""
+_HAVING = frozenset(map(stem, ("win", "get", "hold", "own", "contain", "offer")))
+"""Verbs for what "have" says of a column, too: "How many cups has the team won?"."""
 _NEGATED_HAN = re.compile("没有|沒有|不是|[没沒不无無有是的]")
 _LACKS = re.compile(r"\b(?:without|lack\w*|miss(?:es|ing)|exclud\w+|except\w*)\b|缺|除了|除外", re.IGNORECASE)
 
@@ -69,6 +87,13 @@ def is_one_of_several(question: str, text: str, sentences: Sequence[Span], at: i
     return len(found) > 1
 
 
+def looked_up(question: str, text: str, sentences: Sequence[Span], place: Span, heading: str = "") -> Span | None:
+    """The row at `place`, or the labelled line of these sentences, that a question asks for by all of its words."""
+    if is_looked_up(question, text[slice(*place)], heading):
+        return place
+    return next((span for span in sentences if is_asked_by_label(question, text[slice(*span)], heading)), None)
+
+
 def is_looked_up(question: str, row: str, heading: str = "") -> bool:
     """Whether a question is a look-up in a table, and this is the row: it has no word beside those of the table.
 
@@ -89,7 +114,29 @@ def is_looked_up(question: str, row: str, heading: str = "") -> bool:
     is_named = found.is_named_in(question)
     if not columns or not (is_named or (found.selected(question) and _is_asked(found.columns[0], asked))):
         return False
-    return not _beside(question, [*found.columns, *([found.name] if is_named else []), heading])
+    rest = _beside(question, [*found.columns, *([found.name] if is_named else []), heading])
+    return not (rest - _HAVING if _WANTS_VALUE.search(question) else rest)
+
+
+def is_asked_by_label(question: str, line: str, heading: str = "") -> bool:
+    """Whether a line is a label with a short value of the kind that a question seeks, and it asks for nothing else.
+
+    heading: what the line stands under
+
+    >>> line = "* Treasurer: Danny O'Brien"
+    >>> [is_asked_by_label(text, line) for text in ("Who is the treasurer?", "When is the treasurer elected?")]
+    [True, False]
+    >>> is_asked_by_label("财务是谁？", "- 财务：李丽"), is_asked_by_label("Who is the treasurer?", "* Treasurer: 2007")
+    (True, False)
+    """
+    found = _LABELLED.fullmatch(line)
+    if found is None or not _ASKS_VALUE.search(question):
+        return False
+    label, value = content(found[1]), found[2]
+    is_short = len(value.split()) <= _MOST_WORDS and len("".join(HAN_RUN.findall(value))) <= _MOST_HAN
+    if not label or not is_short or label <= _OF_ANYTHING or not is_of_kind(kind_sought(question), value):
+        return False
+    return _is_asked(found[1], content(question)) and not _beside(question, [found[1], heading])
 
 
 def _beside(question: str, names: Sequence[str]) -> frozenset[str]:

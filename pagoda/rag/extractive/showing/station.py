@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pagoda.rag.content_words import content
+from pagoda.rag.extractive.showing.alone import (
+    answering_as_well,
+    holds_what_is_sought,
+    is_in_clause_asked_about,
+    whole_words,
+)
 from pagoda.rag.extractive.showing.governors import denies, goes_on, governs, is_governed, is_hearsay, is_question
 from pagoda.rag.extractive.showing.prose import is_prose
 from pagoda.rag.extractive.showing.question_form import Form
@@ -40,7 +46,7 @@ class Candidate:
     sentences: in order; span: the words; heading: what the passage stands under
     key: the sentence that is asked about; contested: another one may be as well
     is_ruled_out: the words are of a row that says it is not what is asked for
-    asked: the question's words that carry meaning
+    asked: the question's words that carry meaning; question: itself
     """
 
     text: str
@@ -51,6 +57,7 @@ class Candidate:
     contested: bool = False
     is_ruled_out: bool = False
     asked: frozenset[str] = frozenset()
+    question: str = ""
 
 
 def shown(
@@ -59,17 +66,30 @@ def shown(
     """How a candidate is shown for a question of some form."""
     at = asked_about(form, found)
     sentence = _sentence(found, at)
+    if form == "words" and (others := answering_as_well(found.question, found.text, found.sentences, at)) != [at]:
+        return _together(found, others, sentence_is_sure and not found.is_ruled_out)
     undecided = not sentence_is_sure or found.is_ruled_out or (form == "polar" and found.contested)
     if form == "block" or undecided or not _reads_alone(found.text, sentence):
         return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found, at, found.asked)
-    left, right = found.span[0] - sentence[0], found.span[1] - sentence[0]
-    alone = form == "words" and span_is_sure and whole == sentence and marked == found.span
+    left, right = marked[0] - sentence[0], marked[1] - sentence[0]
+    alone = form == "words" and span_is_sure and whole == sentence and marked != sentence
+    alone = alone and is_in_clause_asked_about(found.question, found.text, sentence, marked)
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
     if alone and right - left <= LONGEST_SPAN and not governed:
         return Showing("span", sentence, marked)
     return Showing("sentence", whole, marked)
+
+
+def _together(found: Candidate, places: Sequence[int], are_enough: bool) -> Showing:
+    """The sentences that answer with what stands between them; the passage where one of them does not read alone."""
+    told = [found.sentences[place] for place in places]
+    first, last = told[0][0], told[-1][1]
+    if are_enough and all(_reads_alone(found.text, sentence) for sentence in told):
+        last = with_what_goes_on(found, places[-1], found.asked)[1]
+        return Showing("sentence", (with_what_goes_on(found, places[0], found.asked)[0], last), (first, told[-1][1]))
+    return Showing("passage", (0, len(found.text)), (first, last))
 
 
 def passage(form: Form, found: Candidate, *, words_are_likely: bool = True) -> Showing:
@@ -92,7 +112,11 @@ def _sentence(found: Candidate, at: int) -> Span:
 
 
 def _marked(form: Form, found: Candidate, sentence: Span) -> Span:
-    return found.span if form != "polar" and _may_be_marked(found) else sentence
+    """The reader's words, or the sentence where they say neither yes nor no, or are not of the kind that is sought."""
+    span = whole_words(found.question, found.text, sentence, found.span)
+    if form == "polar" or not _may_be_marked(found.text, span):
+        return sentence
+    return span if holds_what_is_sought(found.question, found.text, sentence, span) else sentence
 
 
 def sentence_of(sentences: Sequence[Span], span: Span) -> int:
@@ -140,9 +164,9 @@ def _touches(text: str, pair: Sequence[Span]) -> bool:
     return "\n\n" not in text[pair[0][1] : pair[1][0]]
 
 
-def _may_be_marked(found: Candidate) -> bool:
-    start, end = found.span
-    return start < end and is_bare(found.text, start, end)
+def _may_be_marked(text: str, span: Span) -> bool:
+    start, end = span
+    return start < end and is_bare(text, start, end)
 
 
 def _reads_alone(text: str, sentence: Span) -> bool:

@@ -432,3 +432,14 @@ def test_a_row_that_says_the_contrary_gives_way_to_one_of_another_chunk_that_is_
     ]
     found = ExtractiveAnswerer().answer(question, hits)
     assert (found.text, found.kind, found.abstained) == (row, "sentence", False)
+
+
+def test_a_labelled_line_answers_though_longer_texts_speak_of_its_label():
+    lines = "Officers\n\n* President: Snail\n* Secretary: Tom Lowenthal\n* Treasurer: Danny O'Brien"
+    bylaws = (
+        "The treasurer shall keep the books. The board may remove the treasurer, and the treasurer reports monthly."
+    )
+    spans = tuple(match.span() for match in re.finditer(r"[^\n]+", lines))
+    labelled = replace(hit(lines), chunk=replace(hit(lines).chunk, chunk_id="b", source="people.md", sentences=spans))
+    found = ExtractiveAnswerer().answer("Who is the treasurer?", [hit(bylaws), labelled])
+    assert (found.text, found.kind, found.abstained) == ("* Treasurer: Danny O'Brien", "passage", False)

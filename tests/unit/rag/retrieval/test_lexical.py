@@ -16,10 +16,26 @@ TEXTS = ["Staff have 15 days of leave.", "住宿标准每晚五百元。", "Tick
 
 @pytest.mark.parametrize(
     "words",
-    [("stop", "stopped", "stopping"), ("city", "cities", "city's"), ("move", "moved", "moving"), ("act", "acts")],
+    [
+        ("stop", "stopped", "stopping"),
+        ("city", "cities", "city's"),
+        ("move", "moved", "moving"),
+        ("act", "acts"),
+        ("feed", "fed", "feeding"),
+        ("take", "took", "taken", "taking"),
+        ("bring", "brought"),
+        ("keep", "kept"),
+        ("write", "wrote", "written"),
+    ],
 )
 def test_forms_of_a_word_are_one_term(words: tuple[str, ...]) -> None:
     assert len({stem(word) for word in words}) == 1
+
+
+def test_what_looks_like_a_form_of_an_irregular_verb_and_is_a_word_of_its_own_stays() -> None:
+    assert {stem(word) for word in ("left", "ground", "rose", "saw")}.isdisjoint(
+        map(stem, ("leave", "grind", "rise", "see"))
+    )
 
 
 def test_chinese_words_are_found_by_characters_and_their_pairs() -> None:

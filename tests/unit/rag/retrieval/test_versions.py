@@ -105,3 +105,18 @@ def test_an_answer_of_another_version_says_so(question: str, version: str, asked
     citation = Citation(1, f"v{version}/a.md", quote, 0, len(quote), 1, title=title, metadata={"version": version})
     told = told_version(question, [citation], language)
     assert (asked in told and version in told) if asked else not told
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), [("v1.4", "2.0"), ("1.4", "v2"), ("release-3", "4.0"), ("docs/v1.9", "docs/1.10")]
+)
+@pytest.mark.parametrize("best", [0, 1])
+def test_folders_are_versions_of_one_another_however_each_is_written(older: str, newer: str, best: int) -> None:
+    pages = [hit(f"{older}/install.md", PAGE.format(10)), hit(f"{newer}/install.md", PAGE.format(20))]
+    (found,) = without_copies("How large may an upload be?", pages[:: (1, -1)[best]], 5)
+    assert (found.source, found.copies) == (f"{newer}/install.md", (f"{older}/install.md",))
+
+
+def test_folders_of_other_names_are_no_versions_of_one_another() -> None:
+    pages = [hit("v1.4/install.md", PAGE.format(10)), hit("paid/install.md", PAGE.format(20))]
+    assert len(without_copies("How large may an upload be?", pages, 5)) == 2

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pagoda.rag.extractive.showing.records import is_looked_up, is_one_of_several, row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.records import (
+    is_asked_by_label,
+    is_looked_up,
+    is_one_of_several,
+    row_asked_for,
+    rules_itself_out,
+)
 from pagoda.rag.extractive.showing.station import Candidate, shown
 
 ENGLISH = ["Name: Ann; On call: no", "Name: Bob; On call: yes; Phone: 7", "Name: Cy; On call: week 3", "Prose."]
@@ -144,3 +150,43 @@ STORE = "仓库: 黄山仓; 冷藏: 无; 容量: 57吨"
 )
 def test_a_question_is_a_look_up_where_all_of_its_words_are_the_tables(question: str, row: str, expected: bool) -> None:
     assert is_looked_up(question, row) is expected
+
+
+@pytest.mark.parametrize(
+    ("question", "line", "heading", "expected"),
+    [
+        ("Who is the treasurer?", "* Treasurer: Danny O'Brien", "", True),
+        ("Who's the fire warden?", "**Fire warden:** Mia Roth", "", True),
+        ("Who is the warden of the east wing?", "- Warden: Mia Roth", "East wing", True),
+        ("What is the wifi password?", "wifi password: tulip-77", "", True),
+        ("When was it founded?", "- Founded: 2007", "", True),
+        ("财务是谁？", "- 财务：李丽", "", True),
+        ("门禁密码是多少", "门禁密码：2580", "", True),
+        ("社团的社长是谁", "社长：王小明", "社团", True),
+        # Of somebody or something else, of another kind, or no short value.
+        ("Who is the librarian?", "* Treasurer: Danny O'Brien", "", False),
+        ("Who is the treasurer of the choir?", "* Treasurer: Danny O'Brien", "Chess club", False),
+        ("Who is the treasurer?", "* Treasurer: every second Friday", "", False),
+        ("When is the treasurer elected?", "* Treasurer: Danny O'Brien", "", False),
+        ("Is Danny the treasurer?", "* Treasurer: Danny O'Brien", "", False),
+        ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "", True),
+        ("Who is the secretary?", "Secretary: the secretary keeps the minutes of all meetings of the board", "", False),
+        ("What is the default?", "- default: 50", "", False),
+        ("合唱团的社长是谁", "社长：王小明", "棋社", False),
+    ],
+)
+def test_a_labelled_line_is_asked_for_by_all_words_of_a_question(question, line, heading, expected):
+    assert is_asked_by_label(question, line, heading) is expected
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("How many cups have the Maple Leafs won?", True),
+        ("How many cups do the Maple Leafs own?", True),
+        ("How many cups have the Maple Leafs lost?", False),
+        ("How many cups have the Blues won?", False),
+    ],
+)
+def test_what_only_says_have_counts_not_as_a_word_of_a_look_up(question, expected):
+    assert is_looked_up(question, "Team: Maple Leafs; Location: TOR; Cups: 13") is expected
