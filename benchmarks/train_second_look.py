@@ -66,7 +66,7 @@ EVERY_NEAR = 2
 STRENGTH = 0.1
 """Inverse of the regularisation."""
 SHARES = (0.30, 0.40, 0.50, 0.60, 0.70, 0.75)
-LEAST = 0.48
+LEAST = 0.53
 """Probability from which on it is answered."""
 
 
