@@ -22,8 +22,10 @@ from pagoda.opinions.evaluation.measuring import marked_pairs, measured_lines
 from pagoda.opinions.reading import model_files
 from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.marked import Marked
-from pagoda.opinions.reading.minilm_model import MinilmModel, train_minilm
-from pagoda.opinions.reading.mixed_model import MixedModel, log_probabilities, packaged_model
+from pagoda.opinions.reading.mixed_model import MixedModel, log_probabilities
+from pagoda.opinions.reading.networks.of_minilm import minilm
+from pagoda.opinions.reading.networks.tuned_model import TunedModel
+from pagoda.opinions.reading.networks.tuning import tune
 from pagoda.opinions.story import LABELS
 
 RANK = 34
@@ -49,16 +51,16 @@ def ship(folder: Path, place: Path) -> None:
     plain = [each for each in alike if chance.random() < _SHARE_UNMARKED]
     texts += [Marked(each.text) for each in plain]
     truth = np.concatenate([truth, [LABELS.index(each.entities[0][1]) for each in plain]])
-    tuned = MixedModel(train_minilm(texts, truth, packaged_model(len(LABELS), 0)), None, 0.0)
+    tuned = MixedModel(tune(texts, truth, TunedModel.untuned(minilm(), len(LABELS), 0)), None, 0.0)
     _, tensors = tuned.stored(RANK)
-    cut = MixedModel.restored({"minilm": True, "grams": False, "share": 0.0}, tensors)
+    cut = MixedModel.restored({"encoder": "minilm", "grams": False, "share": 0.0}, tensors)
     held, right = marked_pairs([each for each in headlines if each.is_held_out])
-    scores = log_probabilities(_minilm(cut).scores(held))
+    scores = log_probabilities(_tuned(cut).scores(held))
     temperature = Confidence.fitted(scores[::2], right[::2]).temperature
     fields = {
         "share": 0.0,
         "grams": False,
-        "minilm": True,
+        "encoder": "minilm",
         "temperature": temperature,
         "version": "minilm-en-sentfin-1",
     }
@@ -66,9 +68,9 @@ def ship(folder: Path, place: Path) -> None:
     print(f"pairs {(scores.argmax(1) == right).mean():.4f}, temperature {temperature:.3f}")
 
 
-def _minilm(model: MixedModel) -> MinilmModel:
-    assert model.minilm is not None
-    return model.minilm
+def _tuned(model: MixedModel) -> TunedModel:
+    assert model.tuned is not None
+    return model.tuned
 
 
 def main() -> None:

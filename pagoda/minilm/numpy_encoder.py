@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from pagoda.minilm.shape import EPSILON, HIDDEN, NUM_HEADS, NUM_LAYERS
+from pagoda.minilm.shape import EPSILON, HIDDEN, NUM_HEADS, layers_of
 
 _BLOCK = 16_384
 """Numbers of which a GELU fits a core's second cache; each of its steps over more would wait for memory."""
@@ -24,12 +24,12 @@ _ERFC = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
 class NumpyEncoder:
     """Embeddings and layers. Never changes; threads may share it.
 
-    weights: float32, by the names of BERT's checkpoints
+    weights: float32, by the names of BERT's checkpoints, of as many layers as there are; embeddings are for `embed`
     """
 
     def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
-        self._weights = dict(weights)
-        for layer in range(NUM_LAYERS):
+        self._weights, self.num_layers = dict(weights), layers_of(weights)
+        for layer in range(self.num_layers):
             prefix = f"encoder.layer.{layer}.attention.self."
             for kind in ("weight", "bias"):
                 parts = [self._weights.pop(f"{prefix}{name}.{kind}") for name in ("query", "key", "value")]

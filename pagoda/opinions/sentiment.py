@@ -1,8 +1,9 @@
 """What a text says: a model trained on labelled texts, and what it says of one company in a text.
 
-On the path *item -> opinion of a company*. English texts are read by a tuned MiniLM beside groups of characters and
-words, Chinese ones by these alone, which MiniLM cannot read; `SentimentModel` chooses by the language of each text. Its
-probabilities are scaled by one temperature (Guo et al. 2017, arXiv 1706.04599).
+On the path *item -> opinion of a company*. Texts are read by a tuned network beside groups of characters and words:
+English by MiniLM, Chinese by multilingual-e5-small where that is installed and by groups alone where it is not;
+`SentimentModel` chooses by the language of each text. Its probabilities are scaled by one temperature (Guo et al. 2017,
+arXiv 1706.04599).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -24,11 +25,15 @@ from pagoda.opinions.reading.lexicon import VERSION as LEXICON_VERSION
 from pagoda.opinions.reading.lexicon import Lexicon
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.mixed_model import MixedModel, train_mixed
+from pagoda.opinions.reading.networks.network import EncoderName
+from pagoda.opinions.reading.networks.of_multilingual import is_installed
 from pagoda.opinions.reading.text_model import TextModel
 from pagoda.opinions.story import LABELS, Mention, Sentiment
 
 Name = str | int
 """A label as the rows have it."""
+Encoder = Literal["auto", "minilm", "multilingual", "none"]
+"""Which network is tuned: "auto" is "minilm" for English, and for Chinese "multilingual" where it is installed."""
 _FEWEST_OF_A_LANGUAGE = 40
 _MOST_LABELS = 200
 
@@ -59,13 +64,25 @@ class SentimentModel:
 
     @classmethod
     def train(
-        cls, rows: Iterable[Mapping[str, Any]], *, seed: int = 0, on_progress: OnProgress | None = None
+        cls,
+        rows: Iterable[Mapping[str, Any]],
+        *,
+        encoder: Encoder = "auto",
+        seed: int = 0,
+        on_progress: OnProgress | None = None,
     ) -> SentimentModel:
-        """A model from rows {"text", "label"}; minutes for thousands of English texts, seconds for Chinese ones.
+        """A model from rows {"text", "label"}; minutes for thousands of texts, seconds without a network.
 
         rows: may also have "target", a name in the text of which the label is said, and "others", names of others
-        seed: of all that is drawn. Raises InvalidParameterError with the row that is to blame
+        encoder: the network that is tuned. "multilingual" reads both languages and needs the extra `bilingual`;
+            "minilm" reads English alone; "none": groups of characters and words, for both; "auto": MiniLM for English,
+            for Chinese the multilingual one where it is installed. The model's file names what it was
+        seed: of all that is drawn. Raises InvalidParameterError with the row that is to blame, MissingExtraError
         """
+        if encoder not in get_args(Encoder):
+            raise InvalidParameterError(
+                f"encoder is {encoder!r}, expected one of {', '.join(get_args(Encoder))}", param="encoder"
+            )
         texts, names = _checked(rows)
         labels = tuple(sorted(set(names), key=lambda name: (str(type(name)), name)))
         if len(labels) < 2 or len(labels) > _MOST_LABELS:
@@ -76,8 +93,9 @@ class SentimentModel:
         parts: dict[Language, LanguagePart] = {}
         for language, chosen in _by_language(texts).items():
             some, right = [texts[index] for index in chosen], truth[chosen]
-            model, confidence = train_mixed(some, right, labels, language, seed, on_progress)
-            parts[language] = LanguagePart(model, confidence, _version(language, some, right))
+            network = _encoder_for(language, encoder)
+            model, confidence = train_mixed(some, right, labels, network, seed, on_progress)
+            parts[language] = LanguagePart(model, confidence, _version(language, network, some, right))
         return cls(labels, parts)
 
     def predict(self, texts: Sequence[str | Marked]) -> list[Prediction]:
@@ -121,7 +139,7 @@ class SentimentModel:
 
     @classmethod
     def load(cls, folder: str | Path) -> SentimentModel:
-        """Read what `save` wrote. Raises CheckpointError where it is missing or damaged."""
+        """Read what `save` wrote. Raises CheckpointError where it is missing or damaged, MissingExtraError."""
         described, tensors = model_files.read(folder)
         parts = {
             language: LanguagePart(
@@ -236,10 +254,19 @@ def _by_language(texts: Sequence[Marked]) -> dict[Language, list[int]]:
     return shares
 
 
-def _version(language: Language, texts: Sequence[Marked], truth: np.ndarray) -> str:
+def _encoder_for(language: Language, encoder: Encoder) -> EncoderName | None:
+    """The network that is tuned for texts of a language; None: no one."""
+    if encoder in ("auto", "minilm") and language == "en":
+        return "minilm"
+    if encoder == "multilingual" or (encoder == "auto" and is_installed()):
+        return "multilingual"
+    return None
+
+
+def _version(language: Language, encoder: EncoderName | None, texts: Sequence[Marked], truth: np.ndarray) -> str:
     """What tells one training from another: its kind, and what it saw."""
     seen = hashlib.sha256("\0".join(text.text for text in texts).encode() + truth.astype(np.int64).tobytes())
-    return f"{'minilm' if language == 'en' else 'grams'}-{language}-{seen.hexdigest()[:8]}"
+    return f"{encoder or 'grams'}-{language}-{seen.hexdigest()[:8]}"
 
 
 def _prediction(labels: Sequence[Name], row: np.ndarray) -> Prediction:

@@ -1,28 +1,30 @@
-"""MiniLM and groups of characters and words together, and how the two are trained, weighed and calibrated.
+"""A tuned network and groups of characters and words together, and how the two are trained, weighed and calibrated.
 
-On the path *item -> opinion of a company*. They err on different texts: MiniLM knows what it was tuned for, groups know
-the very words of the rows. How much the groups count, and the temperature, are fitted on rows that neither has seen.
+On the path *item -> opinion of a company*. They err on different texts: a network knows what it was tuned for, groups
+know the very words of the rows. How much these count, and the temperature, are fitted on rows that neither has seen.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from pagoda.language import Language
-from pagoda.minilm.encoder import Encoder
-from pagoda.minilm.package import read_weights
+from pagoda.errors import CheckpointError
 from pagoda.nlu.calibration import log_sum_exp
 from pagoda.nlu.joint_training import OnProgress
 from pagoda.opinions.reading import model_files
-from pagoda.opinions.reading.adapter import applied, changes
 from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.gram_model import GramModel, grams_of, train_grams
 from pagoda.opinions.reading.marked import Marked
-from pagoda.opinions.reading.minilm_model import MinilmModel, minilm_folder, new_head, train_minilm
+from pagoda.opinions.reading.networks.adapter import applied, changes
+from pagoda.opinions.reading.networks.network import EncoderName, Network
+from pagoda.opinions.reading.networks.of_minilm import minilm
+from pagoda.opinions.reading.networks.of_multilingual import multilingual_e5
+from pagoda.opinions.reading.networks.tuned_model import TunedModel
+from pagoda.opinions.reading.networks.tuning import tune
 from pagoda.opinions.reading.text_model import TextReading
 from pagoda.opinions.story import LABELS
 
@@ -37,8 +39,8 @@ _RARE_GROUPS_COUNT_BELOW = 300_000
 class MixedModel:
     """Scores are logarithms of probabilities. share: of the groups, 0 to 1."""
 
-    def __init__(self, minilm: MinilmModel | None, grams: GramModel | None, share: float) -> None:
-        self.minilm, self.grams, self.share = minilm, grams, share
+    def __init__(self, tuned: TunedModel | None, grams: GramModel | None, share: float) -> None:
+        self.tuned, self.grams, self.share = tuned, grams, share
 
     def read(self, texts: Sequence[Marked]) -> TextReading:
         """Words are those of the model that counts more."""
@@ -51,38 +53,50 @@ class MixedModel:
         """float32 [n, num_labels]."""
         return self.read(texts).scores
 
-    def _models(self) -> list[tuple[MinilmModel | GramModel, float]]:
-        pairs = ((self.minilm, 1 - self.share), (self.grams, self.share))
+    def _models(self) -> list[tuple[TunedModel | GramModel, float]]:
+        pairs = ((self.tuned, 1 - self.share), (self.grams, self.share))
         return [(model, share) for model, share in pairs if model is not None]
 
     def stored(self, rank: int = 0) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """(for the JSON, tensors). rank: of what tuning changed of MiniLM's matrices, 0: all of it."""
+        """(for the JSON, tensors). rank: of what tuning changed of a network's matrices, 0: all of it."""
         tensors: dict[str, np.ndarray] = {}
         if self.grams is not None:
             tensors |= {f"grams:{name}": array for name, array in self.grams.tensors().items()}
-        if self.minilm is not None:
-            base = read_weights(minilm_folder())
-            tensors |= {
-                f"minilm:{key}": array for key, array in changes(self.minilm.encoder.weights, base, rank).items()
-            }
-            tensors |= {f"head:{place}": tensor.numpy() for place, tensor in enumerate(self.minilm.head)}
-        return {"share": self.share, "grams": self.grams is not None, "minilm": self.minilm is not None}, tensors
+        if self.tuned is not None:
+            changed = changes(self.tuned.layers, self.tuned.network.layers(), rank)
+            tensors |= {f"{self.tuned.network.name}:{key}": array for key, array in changed.items()}
+            tensors |= {f"head:{place}": tensor.numpy() for place, tensor in enumerate(self.tuned.head)}
+        encoder = self.tuned.network.name if self.tuned is not None else None
+        return {"share": self.share, "grams": self.grams is not None, "encoder": encoder}, tensors
 
     @classmethod
     def restored(cls, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> MixedModel:
-        """The inverse of `stored`."""
+        """The inverse of `stored`. Raises MissingExtraError where the model's network is not installed."""
         import torch
 
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-        minilm = None
-        if fields["minilm"]:
+        tuned = None
+        if encoder := _encoder_of(fields):
+            network = network_called(encoder)
             head = tuple(torch.from_numpy(value.copy()) for _, value in sorted(part("head:").items()))
-            encoder = Encoder(applied(read_weights(minilm_folder()), part("minilm:")))
-            minilm = MinilmModel(encoder, (head[0], head[1]))
+            tuned = TunedModel(network, applied(network.layers(), part(f"{encoder}:")), (head[0], head[1]))
         grams = GramModel.from_tensors(part("grams:")) if fields["grams"] else None
-        return cls(minilm, grams, float(fields["share"]))
+        return cls(tuned, grams, float(fields["share"]))
+
+
+def _encoder_of(fields: Mapping[str, Any]) -> EncoderName | None:
+    """What a model's file says of its network. Older ones say "minilm": true or false."""
+    encoder = fields["encoder"] if "encoder" in fields else "minilm" if fields["minilm"] else None
+    if encoder not in (*_NETWORKS, None):
+        raise CheckpointError(f"the model's file names an encoder {encoder!r}: expected one of {', '.join(_NETWORKS)}")
+    return encoder
+
+
+def network_called(name: EncoderName) -> Network:
+    """Raises MissingExtraError where it is not installed."""
+    return _NETWORKS[name]()
 
 
 def log_probabilities(scores: np.ndarray) -> np.ndarray:
@@ -94,20 +108,23 @@ def train_mixed(
     texts: Sequence[Marked],
     truth: np.ndarray,
     labels: Sequence[str | int],
-    language: Language,
+    encoder: EncoderName | None,
     seed: int,
     on_progress: OnProgress | None,
 ) -> tuple[MixedModel, Confidence]:
-    """A model of one language's texts and their labels [n], rows of `labels`; and its temperature."""
+    """A model of one language's texts and their labels [n], rows of `labels`; and its temperature.
+
+    encoder: the network that is tuned beside the groups of characters and words; None: these alone
+    """
     grams = [grams_of(text) for text in texts]
     fewest = 1 + (sum(map(len, grams)) > _RARE_GROUPS_COUNT_BELOW)
-    if language == "zh":
+    if encoder is None:
         held = _cross_validated(grams, truth, len(labels), fewest, seed)
         model = MixedModel(None, train_grams(grams, truth, len(labels), fewest), 1.0)
         return model, Confidence.fitted(log_probabilities(held), truth)
     inside, outside = _split(len(texts), seed)
-    start = starting_model(labels, seed)
-    tuned = train_minilm([texts[i] for i in inside], truth[inside], start, seed=seed, on_progress=on_progress)
+    start = starting_model(encoder, labels, seed)
+    tuned = tune([texts[i] for i in inside], truth[inside], start, seed=seed, on_progress=on_progress)
     part = train_grams([grams[i] for i in inside], truth[inside], len(labels), fewest)
     # What groups know is the words of the rows: in the end they see all of them, it takes them seconds.
     whole = train_grams(grams, truth, len(labels), fewest)
@@ -152,21 +169,19 @@ def _cross_validated(
     return scores
 
 
-def starting_model(labels: Sequence[str | int], seed: int) -> MinilmModel:
-    """Where tuning begins: the shipped model, with its head where the labels are its own; else the packaged MiniLM."""
-    start = packaged_model(len(labels), seed)
-    encoder, head = start.encoder, start.head
-    if (model_files.SHIPPED / model_files.NAME).is_file():
+def starting_model(encoder: EncoderName, labels: Sequence[str | int], seed: int) -> TunedModel:
+    """Where tuning begins: the network as published; MiniLM as it ships, with its head where the labels are its own."""
+    start = TunedModel.untuned(network_called(encoder), len(labels), seed)
+    if encoder == "minilm" and (model_files.SHIPPED / model_files.NAME).is_file():
         described, tensors = model_files.read(model_files.SHIPPED)
-        known = MixedModel.restored(described["parts"]["en"], tensors["en"]).minilm
+        known = MixedModel.restored(described["parts"]["en"], tensors["en"]).tuned
         assert known is not None
-        encoder = known.encoder
+        head = start.head
         if set(labels) <= set(LABELS):
             rows = [described["labels"].index(label) for label in labels]
             head = (known.head[0][rows], known.head[1][rows])
-    return MinilmModel(encoder, head)
+        return TunedModel(known.network, known.layers, head)
+    return start
 
 
-def packaged_model(num_labels: int, seed: int) -> MinilmModel:
-    """The packaged MiniLM, and a head that knows nothing."""
-    return MinilmModel(Encoder(read_weights(minilm_folder())), new_head(num_labels, seed))
+_NETWORKS: dict[EncoderName, Callable[[], Network]] = {"minilm": minilm, "multilingual": multilingual_e5}

@@ -27,6 +27,15 @@ def folded(text: str) -> str:
     return "".join(map(_of, text)) if not text.isascii() else text.lower().translate(_SAME)
 
 
+def simplified(text: str) -> str:
+    """The text with simplified Chinese characters in place of traditional ones; all else, and its length, is the same.
+
+    >>> simplified("Apple 漲停")
+    'Apple 涨停'
+    """
+    return "".join(_of(sign) if "\u3400" <= sign <= "\u9fff" else sign for sign in text)
+
+
 @lru_cache(maxsize=65_536)
 def _of(character: str) -> str:
     normal = unicodedata.normalize("NFKC", character)

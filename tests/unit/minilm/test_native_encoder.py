@@ -79,7 +79,7 @@ def test_bf16_is_for_machines_that_multiply_it(
     instruction_sets: list[str], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pagoda.kernels.native.library.instruction_sets", lambda: instruction_sets)
-    monkeypatch.setattr(module, "NativeEncoder", lambda weights, dtype: dtype)
+    monkeypatch.setattr(module, "NativeEncoder", lambda weights, dtype, embed: dtype)
     assert native_encoder({}) is dtype
 
 
