@@ -1,6 +1,6 @@
 """What the understanding of opinions reaches on public sets, and the English model that ships, made again.
 
-    python benchmarks/opinions_models.py FOLDER [--only SET]... [--out benchmarks/results/opinions_models.jsonl]
+    python benchmarks/opinions_models.py FOLDER [--only SET]... [--encoder NAME] [--out FILE]
     python benchmarks/opinions_models.py FOLDER --ship DIR
 
 Beside the path *item -> opinion of a company*. FOLDER holds the sets that docs/opinions.md names; a line is written as
@@ -13,7 +13,9 @@ import argparse
 import json
 import random
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -26,17 +28,18 @@ from pagoda.opinions.reading.mixed_model import MixedModel, log_probabilities
 from pagoda.opinions.reading.networks.of_minilm import minilm
 from pagoda.opinions.reading.networks.tuned_model import TunedModel
 from pagoda.opinions.reading.networks.tuning import tune
-from pagoda.opinions.story import LABELS
+from pagoda.opinions.story import LABELS, Encoder
 
 RANK = 34
 _SHARE_UNMARKED = 0.35
 """Of the headlines that say one thing of all their companies, those that are shown once more without marks."""
 
 
-def measure(folder: Path, only: frozenset[str], out: Path) -> None:
+def measure(folder: Path, only: frozenset[str], out: Path, encoder: Encoder) -> None:
     """Print and append a line for each set."""
-    for line in measured_lines(folder, only):
-        text = json.dumps(asdict(line), ensure_ascii=False)
+    for line in measured_lines(folder, only, encoder):
+        told = {**asdict(line), "encoder": encoder, "date": datetime.now(UTC).date().isoformat()}
+        text = json.dumps(told, ensure_ascii=False)
         print(text, flush=True)
         with out.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
@@ -79,12 +82,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/opinions_models.jsonl"))
+    parser.add_argument("--encoder", choices=get_args(Encoder), default="auto")
     parser.add_argument("--ship", type=Path)
     given = parser.parse_args()
     if given.ship is not None:
         ship(given.folder, given.ship)
     else:
-        measure(given.folder, frozenset(given.only), given.out)
+        measure(given.folder, frozenset(given.only), given.out, given.encoder)
 
 
 if __name__ == "__main__":

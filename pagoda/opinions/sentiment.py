@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -25,15 +25,12 @@ from pagoda.opinions.reading.lexicon import VERSION as LEXICON_VERSION
 from pagoda.opinions.reading.lexicon import Lexicon
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.mixed_model import MixedModel, train_mixed
-from pagoda.opinions.reading.networks.network import EncoderName
 from pagoda.opinions.reading.networks.of_multilingual import is_installed
 from pagoda.opinions.reading.text_model import TextModel
-from pagoda.opinions.story import LABELS, Mention, Sentiment
+from pagoda.opinions.story import LABELS, Encoder, EncoderName, Mention, Sentiment
 
 Name = str | int
 """A label as the rows have it."""
-Encoder = Literal["auto", "minilm", "multilingual", "none"]
-"""Which network is tuned: "auto" is "minilm" for English, and for Chinese "multilingual" where it is installed."""
 _FEWEST_OF_A_LANGUAGE = 40
 _MOST_LABELS = 200
 

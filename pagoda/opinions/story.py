@@ -17,6 +17,10 @@ from pagoda.language import Language
 Label = Literal["positive", "neutral", "negative"]
 """What an opinion of a company may be."""
 LABELS: tuple[Label, ...] = ("positive", "neutral", "negative")
+EncoderName = Literal["minilm", "multilingual"]
+"""A network that can be tuned to read texts."""
+Encoder = Literal["auto", "minilm", "multilingual", "none"]
+"""Which of them is tuned; "auto": MiniLM for English, for Chinese the multilingual one where it is installed."""
 
 
 @dataclass(frozen=True, slots=True)

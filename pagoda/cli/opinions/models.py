@@ -19,15 +19,26 @@ from pagoda.cli.console.options import AsJson
 from pagoda.cli.console.terminal import Terminal
 from pagoda.cli.opinions.model_words import model_words
 from pagoda.errors import ConfigError, nearest
+from pagoda.opinions.story import Encoder
 
 if TYPE_CHECKING:
     from pagoda.opinions.evaluation.figures import Measured
+
+AsEncoder = Annotated[
+    Encoder,
+    typer.Option(
+        "--encoder",
+        help="Network that is tuned: minilm (English), multilingual (both; extra bilingual), none; "
+        "auto: minilm for English, for Chinese multilingual where it is installed.",
+    ),
+]
 
 
 def train(
     ctx: typer.Context,
     rows: Annotated[Path, typer.Argument(help='JSON lines: {"text", "label"}, maybe "target" and "others".')],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the model.")],
+    encoder: AsEncoder = "auto",
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
 ) -> None:
     """Train a model of texts. With labels positive, neutral and negative a watch file may name it.
@@ -40,7 +51,7 @@ def train(
     terminal: Terminal = ctx.obj
     place, known = check_place(out), read_rows(rows)
     with bars(terminal) as tell:
-        model = SentimentModel.train(known, seed=seed, on_progress=tell)
+        model = SentimentModel.train(known, encoder=encoder, seed=seed, on_progress=tell)
     model.save(place)
     labels = ", ".join(map(str, model.labels))
     terminal.note(model_words(terminal.say).written.format(count=len(known), labels=labels, path=place), style="bold")
@@ -50,6 +61,7 @@ def evaluate(
     ctx: typer.Context,
     folder: Annotated[Path, typer.Argument(help="Folder with public sets, as docs/opinions.md names them.")],
     only: Annotated[list[str] | None, typer.Option("--only", help="This set; may be repeated.")] = None,
+    encoder: AsEncoder = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Train and measure on every set that a folder holds, beside simpler means on the same rows."""
@@ -59,7 +71,7 @@ def evaluate(
     for name in only or ():
         if name not in NAMES:
             raise ConfigError(f"no set is called {name!r}: {nearest(name, NAMES)}")
-    lines = list(_shown(terminal, measured_lines(folder, frozenset(only or ()))))
+    lines = list(_shown(terminal, measured_lines(folder, frozenset(only or ()), encoder)))
     if not lines:
         told = model_words(terminal.say).nothing.format(folder=folder, names=", ".join(NAMES))
         raise ConfigError(told)

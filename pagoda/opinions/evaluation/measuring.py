@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from pagoda.opinions.linking import NameLinker
 from pagoda.opinions.reading.gram_model import grams_of, train_grams
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.sentiment import SentimentModel, TargetSentiment
-from pagoda.opinions.story import LABELS
+from pagoda.opinions.story import LABELS, Encoder, EncoderName
 
 NAMES = (
     "reprints", "linking", "companies", "companies that disagree", "finnsp", "phrasebank_en", "finnews_zh",
@@ -32,8 +33,10 @@ _MOST_ARTICLES = 1000
 _FEWEST_CHARACTERS = 80
 
 
-def measured_lines(folder: str | Path, only: frozenset[str] = frozenset()) -> Iterator[Measured]:
-    """A line for each set that the folder holds. only: names of sets, empty: all."""
+def measured_lines(
+    folder: str | Path, only: frozenset[str] = frozenset(), encoder: Encoder = "auto"
+) -> Iterator[Measured]:
+    """A line for each set that the folder holds. only: names of sets, empty: all; encoder: as for training."""
     source = Path(folder).expanduser()
     sets = read_sets(source)
     jobs: dict[str, Callable[[], Measured | None]] = {
@@ -43,7 +46,7 @@ def measured_lines(folder: str | Path, only: frozenset[str] = frozenset()) -> It
         "companies that disagree": lambda: _companies(source, conflicting=True),
         "finnsp": lambda: _subjects(source),
         **{f"fiqa {kind}": lambda kind=kind: _scored(source, kind) for kind in fiqa.KINDS},  # type: ignore[misc]
-        **{each.name: lambda each=each: _set(each) for each in sets},  # type: ignore[misc]
+        **{each.name: lambda each=each: _set(each, encoder) for each in sets},  # type: ignore[misc]
     }
     for name, job in jobs.items():
         if not only or name in only:
@@ -52,10 +55,10 @@ def measured_lines(folder: str | Path, only: frozenset[str] = frozenset()) -> It
                 yield line
 
 
-def _set(rows: LabelledSet) -> Measured:
+def _set(rows: LabelledSet, encoder: Encoder) -> Measured:
     started = time.process_time()
-    model = SentimentModel.train(rows.train)
-    texts = [Marked(row["text"], _places(row)) for row in rows.held]
+    model = SentimentModel.train(rows.train, encoder=encoder)
+    texts = _marked(rows.held)
     truth = np.array([model.labels.index(row["label"]) for row in rows.held])
     figures = classified(truth, model.probabilities(texts))
     spent = time.process_time() - started
@@ -65,12 +68,16 @@ def _set(rows: LabelledSet) -> Measured:
 def _peers(rows: LabelledSet, model: SentimentModel, truth: np.ndarray) -> dict[str, float]:
     """The commonest label and, where it is not what was measured, groups alone."""
     found = {"commonest label": majority(truth)}
-    if "en" in model.parts:
+    if any(part.version.startswith(get_args(EncoderName)) for part in model.parts.values()):
         right = np.array([model.labels.index(row["label"]) for row in rows.train])
-        grams = train_grams([grams_of(Marked(row["text"])) for row in rows.train], right, len(model.labels))
-        answers = grams.scores([Marked(row["text"]) for row in rows.held]).argmax(1)
+        grams = train_grams([grams_of(text) for text in _marked(rows.train)], right, len(model.labels))
+        answers = grams.scores(_marked(rows.held)).argmax(1)
         found |= {"n-grams accuracy": float((answers == truth).mean()), "n-grams macro-F1": macro_f1(truth, answers)}
     return found
+
+
+def _marked(rows: list[dict[str, Any]]) -> list[Marked]:
+    return [Marked(row["text"], _places(row)) for row in rows]
 
 
 def _places(row: dict[str, str]) -> tuple[tuple[int, int], ...]:

@@ -20,16 +20,16 @@ from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.gram_model import GramModel, grams_of, train_grams
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.networks.adapter import applied, changes
-from pagoda.opinions.reading.networks.network import EncoderName, Network
+from pagoda.opinions.reading.networks.network import Network
 from pagoda.opinions.reading.networks.of_minilm import minilm
 from pagoda.opinions.reading.networks.of_multilingual import multilingual_e5
 from pagoda.opinions.reading.networks.tuned_model import TunedModel
 from pagoda.opinions.reading.networks.tuning import tune
 from pagoda.opinions.reading.text_model import TextReading
-from pagoda.opinions.story import LABELS
+from pagoda.opinions.story import LABELS, EncoderName
 
 _HELD, _MOST_HELD, _FEWEST_HELD = 0.1, 400, 30
-_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _SHARE_UNTRIED = 0.2
 _NUM_FOLDS = 4
 _RARE_GROUPS_COUNT_BELOW = 300_000

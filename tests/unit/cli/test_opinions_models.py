@@ -30,7 +30,7 @@ def _rows(folder: Path, name: str = "rows.jsonl") -> Path:
 
 
 def test_a_model_is_trained_and_written(tmp_path: Path) -> None:
-    done = run("train", _rows(tmp_path), "--out", tmp_path / "model")
+    done = run("train", _rows(tmp_path), "--out", tmp_path / "model", "--encoder", "none")
     assert done.exit_code == 0, done.output
     assert "trained on 48 texts, labels negative, positive" in done.stderr
     assert SentimentModel.load(tmp_path / "model").predict(["东林股价涨停"])[0].label == "positive"
@@ -45,12 +45,12 @@ def test_what_cannot_be_trained_is_refused_first(tmp_path: Path) -> None:
 
 def test_lines_are_printed_for_the_sets_that_are_there(tmp_path: Path) -> None:
     _rows(tmp_path, "stock_comments_zh.jsonl")
-    done = run("eval", tmp_path, "--json")
+    done = run("eval", tmp_path, "--json", "--encoder", "none")
     assert done.exit_code == 0, done.output
     (line,) = json.loads(done.stdout)
     assert line["name"] == "stock_comments_zh"
     assert line["aims"] == {"accuracy": 0.9}
-    assert "commonest label" in run("eval", tmp_path).stdout
+    assert "commonest label" in run("eval", tmp_path, "--encoder", "none").stdout
 
 
 def test_an_empty_folder_and_a_misspelt_set_are_told(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ ENGLISH = [
 
 @pytest.fixture(scope="module")
 def chinese() -> SentimentModel:
-    return SentimentModel.train(CHINESE)
+    return SentimentModel.train(CHINESE, encoder="none")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,11 @@ def test_a_damaged_or_missing_model_is_refused(tmp_path: Path, chinese: Sentimen
     (tmp_path / "else" / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not empty"):
         chinese.save(tmp_path / "else")
+
+
+def test_an_encoder_that_there_is_not_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="'bert', expected one of auto, minilm, multilingual, none"):
+        SentimentModel.train(CHINESE, encoder="bert")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from pagoda.opinions.reading.marked import Marked, Span
+from pagoda.opinions.story import EncoderName
 
 if TYPE_CHECKING:
     import torch
-
-EncoderName = Literal["minilm", "multilingual"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Pieced:
 class Schedule:
     """How tuning goes. rate: of the highest layer, `layer_decay` times as much in each below it; 0 below `lowest`.
 
-    Passes are as many as take `steps` batches, but `fewest` to `most`.
+    Passes are as many as take `steps` batches, but `fewest` to `most`, and at least one, where `most_steps` allow them.
     """
 
     lowest: int
@@ -57,6 +56,7 @@ class Schedule:
     steps: int
     fewest: int
     most: int
+    most_steps: int
     head_rate: float = 2e-3
     layer_decay: float = 0.9
 

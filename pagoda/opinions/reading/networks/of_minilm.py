@@ -19,7 +19,8 @@ from pagoda.minilm.package import packaged_folder, read_arrays, read_weights
 from pagoda.minilm.shape import NUM_LAYERS
 from pagoda.nlu.encoder import Wordpieces
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked
-from pagoda.opinions.reading.networks.network import EncoderName, Piece, Pieced, Schedule
+from pagoda.opinions.reading.networks.network import Piece, Pieced, Schedule
+from pagoda.opinions.story import EncoderName
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ class Minilm:
 
     name: EncoderName = "minilm"
     num_layers = NUM_LAYERS
-    schedule = Schedule(lowest=0, rate=2e-4, steps=240, fewest=3, most=10)
+    schedule = Schedule(lowest=0, rate=2e-4, steps=240, fewest=3, most=10, most_steps=10_000)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -27,8 +27,9 @@ from pagoda.minilm.multilingual import (
     read_multilingual,
 )  # fmt: skip
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked, Span
-from pagoda.opinions.reading.networks.network import EncoderName, Piece, Pieced, Schedule
+from pagoda.opinions.reading.networks.network import Piece, Pieced, Schedule
 from pagoda.opinions.reading.spelling import simplified
+from pagoda.opinions.story import EncoderName
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ class MultilingualE5:
 
     name: EncoderName = "multilingual"
     num_layers = NUM_LAYERS
-    schedule = Schedule(lowest=6, rate=2e-4, steps=240, fewest=3, most=10)
+    schedule = Schedule(lowest=4, rate=2e-4, steps=240, fewest=4, most=10, most_steps=1_000)
 
     def __init__(self, published: Multilingual) -> None:
         self._published = published

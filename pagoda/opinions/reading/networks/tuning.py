@@ -129,7 +129,8 @@ def tune(
 
 
 def _passes(schedule: Schedule, per_pass: int) -> int:
-    return int(np.clip(schedule.steps // per_pass, schedule.fewest, schedule.most))
+    wanted = min(max(schedule.steps // per_pass, schedule.fewest), schedule.most)
+    return max(1, min(wanted, schedule.most_steps // per_pass))
 
 
 def _kept(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

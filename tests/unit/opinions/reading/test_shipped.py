@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pagoda.kernels.select import native_is_built
-from pagoda.opinions.reading.networks.adapter import applied, changes
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.model_files import SHIPPED
+from pagoda.opinions.reading.networks.adapter import applied, changes
 from pagoda.opinions.sentiment import TargetSentiment
 from pagoda.opinions.story import Mention
 
