@@ -1,7 +1,7 @@
 """What a text says: a model trained on labelled texts, and what it says of one company in a text.
 
 On the path *item -> opinion of a company*. Texts are read by a tuned network beside groups of characters and words:
-English by MiniLM, Chinese by multilingual-e5-small where that is installed and by groups alone where it is not;
+multilingual-e5-small where it is installed, else MiniLM for English, groups alone for Chinese, which that cannot read;
 `SentimentModel` chooses by the language of each text. Its probabilities are scaled by one temperature (Guo et al. 2017,
 arXiv 1706.04599).
 """
@@ -32,6 +32,8 @@ from pagoda.opinions.story import LABELS, Encoder, EncoderName, Mention, Sentime
 Name = str | int
 """A label as the rows have it."""
 _FEWEST_OF_A_LANGUAGE = 40
+_FEWEST_ENGLISH = 1_000
+"""English texts with which the multilingual network learned more than MiniLM, which starts from what ships tuned."""
 _MOST_LABELS = 200
 
 
@@ -72,8 +74,8 @@ class SentimentModel:
 
         rows: may also have "target", a name in the text of which the label is said, and "others", names of others
         encoder: the network that is tuned. "multilingual" reads both languages and needs the extra `bilingual`;
-            "minilm" reads English alone; "none": groups of characters and words, for both; "auto": MiniLM for English,
-            for Chinese the multilingual one where it is installed. The model's file names what it was
+            "minilm" reads English alone; "none": groups of characters and words, for both; "auto": the multilingual
+            one where it is installed, but MiniLM for fewer than 1,000 English texts. The model's file names what it was
         seed: of all that is drawn. Raises InvalidParameterError with the row that is to blame, MissingExtraError
         """
         if encoder not in get_args(Encoder):
@@ -90,7 +92,7 @@ class SentimentModel:
         parts: dict[Language, LanguagePart] = {}
         for language, chosen in _by_language(texts).items():
             some, right = [texts[index] for index in chosen], truth[chosen]
-            network = _encoder_for(language, encoder)
+            network = _encoder_for(language, encoder, len(some))
             model, confidence = train_mixed(some, right, labels, network, seed, on_progress)
             parts[language] = LanguagePart(model, confidence, _version(language, network, some, right))
         return cls(labels, parts)
@@ -251,13 +253,14 @@ def _by_language(texts: Sequence[Marked]) -> dict[Language, list[int]]:
     return shares
 
 
-def _encoder_for(language: Language, encoder: Encoder) -> EncoderName | None:
+def _encoder_for(language: Language, encoder: Encoder, num_texts: int) -> EncoderName | None:
     """The network that is tuned for texts of a language; None: no one."""
-    if encoder in ("auto", "minilm") and language == "en":
-        return "minilm"
-    if encoder == "multilingual" or (encoder == "auto" and is_installed()):
+    if encoder == "auto":
+        multilingual = is_installed() and (language == "zh" or num_texts >= _FEWEST_ENGLISH)
+        encoder = "multilingual" if multilingual else "minilm"
+    if encoder == "multilingual":
         return "multilingual"
-    return None
+    return "minilm" if encoder == "minilm" and language == "en" else None
 
 
 def _version(language: Language, encoder: EncoderName | None, texts: Sequence[Marked], truth: np.ndarray) -> str:

@@ -17,7 +17,8 @@ from pagoda.opinions.duplicates import StoryIndex
 from pagoda.opinions.evaluation import fiqa, sentfin
 from pagoda.opinions.evaluation.figures import Measured, classified, found_pairs, macro_f1, majority
 from pagoda.opinions.evaluation.reprints import Article, measured, staged
-from pagoda.opinions.evaluation.sets import LabelledSet, Subjects, read_sets, read_subjects
+from pagoda.opinions.evaluation.sets import LabelledSet, read_sets, read_subjects
+from pagoda.opinions.evaluation.subject_model import train_subjects
 from pagoda.opinions.linking import NameLinker
 from pagoda.opinions.reading.gram_model import grams_of, train_grams
 from pagoda.opinions.reading.marked import Marked
@@ -174,15 +175,10 @@ def _subjects(folder: Path) -> Measured | None:
         return None
     train, held = parts
     started = time.process_time()
-    asked = [(text, int(name in each.negative)) for each in train for name, text in each.asked()]
-    model = train_grams([grams_of(text) for text, _ in asked], np.array([label for _, label in asked]), 2, 2)
-    found = [_negative(each, model.scores([text for _, text in each.asked()])) for each in held if each.named]
+    model = train_subjects(train)
+    found = [model.negative(each) for each in held if each.named]
     spent = time.process_time() - started
     right = [set(each.negative) for each in held if each.named]
     every = found_pairs(right, [set(each.named) if each.negative else set() for each in held if each.named])
     peers = {"all firms of a text known to be bad news": every["F1"]}
     return Measured("finnsp", len(train), len(held), found_pairs(right, found), {"F1": 0.90}, peers, spent)
-
-
-def _negative(subjects: Subjects, scores: np.ndarray) -> set[str]:
-    return {name for name, row in zip(subjects.named, scores, strict=True) if row[1] > row[0]}

@@ -51,6 +51,10 @@ class Subjects:
             )  # fmt: skip
             yield name, Marked(self.text, target, others)
 
+    def stands_alone(self, name: str) -> bool:
+        """Whether a name stands anywhere but within a longer one."""
+        return bool(self._alone(name))
+
     def _alone(self, name: str) -> tuple[Span, ...]:
         longer = [span for other in self.named if other != name and name in other for span in _places(self.text, other)]
         return tuple(
