@@ -24,7 +24,7 @@ from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.lexicon import VERSION as LEXICON_VERSION
 from pagoda.opinions.reading.lexicon import Lexicon
 from pagoda.opinions.reading.marked import Marked
-from pagoda.opinions.reading.mixed_model import MixedModel, train_mixed
+from pagoda.opinions.reading.mixed_model import FEWEST_WEIGHED, MixedModel, train_mixed
 from pagoda.opinions.reading.networks.of_multilingual import is_installed
 from pagoda.opinions.reading.text_model import TextModel
 from pagoda.opinions.story import LABELS, Encoder, EncoderName, Mention, Sentiment
@@ -32,8 +32,6 @@ from pagoda.opinions.story import LABELS, Encoder, EncoderName, Mention, Sentime
 Name = str | int
 """A label as the rows have it."""
 _FEWEST_OF_A_LANGUAGE = 40
-_FEWEST_ENGLISH = 1_000
-"""English texts with which the multilingual network learned more than MiniLM, which starts from what ships tuned."""
 _MOST_LABELS = 200
 
 
@@ -74,8 +72,9 @@ class SentimentModel:
 
         rows: may also have "target", a name in the text of which the label is said, and "others", names of others
         encoder: the network that is tuned. "multilingual" reads both languages and needs the extra `bilingual`;
-            "minilm" reads English alone; "none": groups of characters and words, for both; "auto": the multilingual
-            one where it is installed, but MiniLM for fewer than 1,000 English texts. The model's file names what it was
+            "minilm" reads English alone; "none": groups of characters and words, for both; "auto": MiniLM for English,
+            for 300 Chinese texts and more the multilingual one where it is installed: fewer hold none out on which
+            its share could be fitted. The model's file names what it was
         seed: of all that is drawn. Raises InvalidParameterError with the row that is to blame, MissingExtraError
         """
         if encoder not in get_args(Encoder):
@@ -255,12 +254,11 @@ def _by_language(texts: Sequence[Marked]) -> dict[Language, list[int]]:
 
 def _encoder_for(language: Language, encoder: Encoder, num_texts: int) -> EncoderName | None:
     """The network that is tuned for texts of a language; None: no one."""
-    if encoder == "auto":
-        multilingual = is_installed() and (language == "zh" or num_texts >= _FEWEST_ENGLISH)
-        encoder = "multilingual" if multilingual else "minilm"
-    if encoder == "multilingual":
+    if encoder in ("auto", "minilm") and language == "en":
+        return "minilm"
+    if encoder == "multilingual" or (encoder == "auto" and num_texts >= FEWEST_WEIGHED and is_installed()):
         return "multilingual"
-    return "minilm" if encoder == "minilm" and language == "en" else None
+    return None
 
 
 def _version(language: Language, encoder: EncoderName | None, texts: Sequence[Marked], truth: np.ndarray) -> str:

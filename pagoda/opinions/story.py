@@ -20,7 +20,7 @@ LABELS: tuple[Label, ...] = ("positive", "neutral", "negative")
 EncoderName = Literal["minilm", "multilingual"]
 """A network that can be tuned to read texts."""
 Encoder = Literal["auto", "minilm", "multilingual", "none"]
-"""Which of them is tuned; "auto": multilingual where it is installed, else MiniLM for English; see `sentiment`."""
+"""Which of them is tuned; "auto": MiniLM for English, for Chinese the multilingual one where it is installed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ AsEncoder = Annotated[
     typer.Option(
         "--encoder",
         help="Network that is tuned: minilm (English), multilingual (both; extra bilingual), none; "
-        "auto: multilingual where it is installed, but minilm for fewer than 1,000 English texts.",
+        "auto: minilm for English, for 300 Chinese texts and more multilingual where it is installed.",
     ),
 ]
 

@@ -29,6 +29,8 @@ from pagoda.opinions.reading.text_model import TextReading
 from pagoda.opinions.story import LABELS, EncoderName
 
 _HELD, _MOST_HELD, _FEWEST_HELD = 0.1, 400, 30
+FEWEST_WEIGHED = 300
+"""Texts of which a tenth are enough to fit the groups' share and the temperature on."""
 _SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 _SHARE_UNTRIED = 0.2
 _NUM_FOLDS = 4

@@ -45,12 +45,12 @@ def test_what_cannot_be_trained_is_refused_first(tmp_path: Path) -> None:
 
 def test_lines_are_printed_for_the_sets_that_are_there(tmp_path: Path) -> None:
     _rows(tmp_path, "stock_comments_zh.jsonl")
-    done = run("eval", tmp_path, "--json", "--encoder", "none")
+    done = run("eval", tmp_path, "--json")
     assert done.exit_code == 0, done.output
     (line,) = json.loads(done.stdout)
     assert line["name"] == "stock_comments_zh"
     assert line["aims"] == {"accuracy": 0.9}
-    assert "commonest label" in run("eval", tmp_path, "--encoder", "none").stdout
+    assert "commonest label" in run("eval", tmp_path).stdout
 
 
 def test_an_empty_folder_and_a_misspelt_set_are_told(tmp_path: Path) -> None:

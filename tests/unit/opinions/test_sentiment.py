@@ -37,7 +37,7 @@ ENGLISH = [
 
 @pytest.fixture(scope="module")
 def chinese() -> SentimentModel:
-    return SentimentModel.train(CHINESE, encoder="none")
+    return SentimentModel.train(CHINESE)
 
 
 @pytest.fixture(scope="module")

@@ -86,7 +86,7 @@ def test_lines_come_for_what_is_there(tmp_path: Path) -> None:
         for day in range(8)
     ]
     (tmp_path / "stock_comments_zh.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    (line,) = measured_lines(tmp_path, encoder="none")
+    (line,) = measured_lines(tmp_path)
     assert (line.name, line.num_trained + line.num_held) == ("stock_comments_zh", 96)
     assert line.figures["accuracy"] > 0.9 > line.peers["commonest label"]
 

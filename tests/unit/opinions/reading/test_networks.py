@@ -13,6 +13,8 @@ import pytest
 from multilingual_file import write_model
 from pagoda.errors import CheckpointError, MissingExtraError
 from pagoda.minilm.multilingual import FILE, UNKNOWN
+from pagoda.opinions import sentiment
+from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.networks import of_multilingual
 from pagoda.opinions.reading.networks.of_minilm import minilm
@@ -34,7 +36,6 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A network of random weights in the package's place, so that none need be installed."""
     write_model(tmp_path / FILE, PIECES, {})
     monkeypatch.setattr(of_multilingual, "packaged_file", lambda *_: tmp_path / FILE)
-    monkeypatch.setattr(of_multilingual, "is_installed", lambda: True)
     multilingual_e5.cache_clear()
     yield
     multilingual_e5.cache_clear()
@@ -73,7 +74,7 @@ def test_minilm_takes_signs_and_whole_words() -> None:
 
 @pytest.mark.usefixtures("made")
 def test_chinese_is_tuned_written_and_read_again(tmp_path: Path) -> None:
-    model = SentimentModel.train(ROWS)
+    model = SentimentModel.train(ROWS, encoder="multilingual")
     assert next(iter(model.parts.values())).version.startswith("multilingual-zh-")
     model.save(tmp_path / "model")
     described = json.loads((tmp_path / "model" / "sentiment.json").read_text())
@@ -82,12 +83,13 @@ def test_chinese_is_tuned_written_and_read_again(tmp_path: Path) -> None:
     expected = model.probabilities(texts)
     assert SentimentModel.load(tmp_path / "model").probabilities(texts) == pytest.approx(expected, abs=0.01)
     assert np.array_equal(model.probabilities(texts[:1]), expected[:1])
-    assert np.array_equal(SentimentModel.train(ROWS).probabilities(texts), expected)
+    again = SentimentModel.train(ROWS, encoder="multilingual")
+    assert np.array_equal(again.probabilities(texts), expected)
 
 
 @pytest.mark.usefixtures("made")
 def test_lower_layers_stay_as_they_were_published() -> None:
-    (part,) = SentimentModel.train(ROWS).parts.values()
+    (part,) = SentimentModel.train(ROWS, encoder="multilingual").parts.values()
     _, tensors = part.model.stored()  # type: ignore[attr-defined]
     tuned = {int(name.split(".")[2]) for name in tensors if name.startswith("multilingual:")}
     assert tuned == set(range(multilingual_e5().schedule.lowest, 12))
@@ -103,8 +105,25 @@ def test_a_file_whose_network_is_missing_names_the_extra(tmp_path: Path, monkeyp
         SentimentModel.load(tmp_path / "model")
     with pytest.raises(MissingExtraError, match=r"\[bilingual\]"):
         SentimentModel.train(ROWS, encoder="multilingual")
-    (part,) = SentimentModel.train(ROWS).parts.values()
-    assert part.version.startswith("grams-zh-")
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "is_installed", "told"),
+    [
+        ("股价大涨", 300, True, "multilingual-zh"),
+        ("股价大涨", 299, True, "grams-zh"),
+        ("股价大涨", 300, False, "grams-zh"),
+        ("profit rose", 300, True, "minilm-en"),
+    ],
+)
+def test_the_network_is_chosen_by_language_count_and_what_is_installed(
+    monkeypatch: pytest.MonkeyPatch, text: str, count: int, is_installed: bool, told: str
+) -> None:
+    monkeypatch.setattr(sentiment, "is_installed", lambda: is_installed)
+    monkeypatch.setattr(sentiment, "train_mixed", lambda *_: (None, Confidence()))
+    rows = [{"text": text, "label": number % 2} for number in range(count)]
+    (part,) = SentimentModel.train(rows).parts.values()
+    assert part.version.startswith(told)
 
 
 def test_a_file_with_an_encoder_that_nobody_knows_is_refused(tmp_path: Path) -> None:
