@@ -47,6 +47,28 @@ def test_texts_are_normalised_and_cut_into_the_likeliest_pieces(tmp_path: Path) 
     assert model.unknown_share("怎么卸载") == 0 < model.unknown_share("猫")
 
 
+def test_pieces_are_found_again_in_the_text(tmp_path: Path) -> None:
+    write_model(tmp_path / FILE, PIECES, {"Ａ": "a", "㎡": "bb"})
+    model = read_multilingual(tmp_path / FILE)
+    for text, told in (
+        ("怎么卸载", ["怎", "怎么", "卸载"]),  # the mark of a beginning stands for the first character
+        (" Ａb  卸载 ", ["Ａ", "Ａb", " ", "卸载"]),
+        ("a㎡", ["a", "a㎡", "㎡"]),
+        ("", []),
+    ):
+        ids, spans = model.placed(text)
+        assert ids == model.ids(text)
+        assert [text[start:end] for start, end in spans] == told
+
+
+def test_the_mask_is_found_and_missed(tmp_path: Path) -> None:
+    write_model(tmp_path / "with", [*PIECES, "<mask>"], {})
+    assert read_multilingual(tmp_path / "with").mask == len(PIECES)
+    write_model(tmp_path / "without", PIECES, {})
+    with pytest.raises(CheckpointError, match="hold no <mask>"):
+        _ = read_multilingual(tmp_path / "without").mask
+
+
 def test_layers_run_and_what_is_added_to_a_matrix_counts(tmp_path: Path) -> None:
     write_model(tmp_path / FILE, PIECES, {})
     model = read_multilingual(tmp_path / FILE)

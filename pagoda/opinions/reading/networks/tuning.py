@@ -115,20 +115,21 @@ def tune(
     learning = _Learning(start, [start.network.pieced(text) for text in texts])
     lengths = [len(each.ids) for each in learning.texts]
     per_pass = len(range(0, len(texts), _BATCH))
-    passes = _passes(start.network.schedule, per_pass)
+    num_passes = passes(start.network.schedule, per_pass)
     peaks = [group["lr"] for group in learning.optimiser.param_groups]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        steps = (part for number in range(passes) for part in batches(lengths, _BATCH, seed + number))
+        steps = (part for number in range(num_passes) for part in batches(lengths, _BATCH, seed + number))
         for step, part in enumerate(steps):
-            learning.step(part, torch.from_numpy(truth[part]), step / (passes * per_pass), peaks)
+            learning.step(part, torch.from_numpy(truth[part]), step / (num_passes * per_pass), peaks)
             if on_progress is not None:
-                on_progress("training", step + 1, passes * per_pass)
+                on_progress("training", step + 1, num_passes * per_pass)
     weights, head = learning.encoder.weights, learning.head
     return TunedModel(start.network, _kept(weights), (head[0].detach(), head[1].detach()))
 
 
-def _passes(schedule: Schedule, per_pass: int) -> int:
+def passes(schedule: Schedule, per_pass: int) -> int:
+    """How often all texts are gone through. per_pass: batches that they make."""
     wanted = min(max(schedule.steps // per_pass, schedule.fewest), schedule.most)
     return max(1, min(wanted, schedule.most_steps // per_pass))
 

@@ -18,7 +18,8 @@ from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.networks import of_multilingual
 from pagoda.opinions.reading.networks.of_minilm import minilm
-from pagoda.opinions.reading.networks.of_multilingual import PACKAGE, multilingual_e5
+from pagoda.opinions.reading.networks.of_multilingual import PACKAGE, MultilingualE5, multilingual_e5
+from pagoda.opinions.reading.networks.tuning import passes
 from pagoda.opinions.sentiment import SentimentModel
 
 PIECES = [
@@ -70,6 +71,11 @@ def test_minilm_takes_signs_and_whole_words() -> None:
     word = pieced.words[1]
     assert word.last - word.first > 1
     assert pieced.words[-1].last == len(pieced.ids) - 1
+
+
+@pytest.mark.parametrize(("batches", "expected"), [(1, 10), (55, 4), (104, 4), (330, 3), (400, 2), (5000, 1)])
+def test_passes_are_fewer_the_more_there_is_to_learn(batches: int, expected: int) -> None:
+    assert passes(MultilingualE5.schedule, batches) == expected
 
 
 @pytest.mark.usefixtures("made")
