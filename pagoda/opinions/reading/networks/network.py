@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PieceRun:
     """What a run of pieces reads: a word, or a part of a text that is not cut into words. at: character [start, end)
 
     first, last: the pieces are ids[first:last]
@@ -41,11 +41,11 @@ class Pieced:
 
     ids: list[int]
     asked: list[int]
-    words: list[Piece]
+    words: list[PieceRun]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class TuningPlan:
     """How tuning goes. rate: of the highest layer, `layer_decay` times as much in each below it; 0 below `lowest`.
 
     Passes are as many as take `steps` batches, but `fewest` to `most`, and at least one, where `most_steps` allow them.
@@ -66,7 +66,7 @@ class Network(Protocol):
 
     name: EncoderName
     num_layers: int
-    schedule: Schedule
+    schedule: TuningPlan
 
     def pieced(self, text: Marked) -> Pieced:
         """A text, cut where it is longer than what is read of one."""

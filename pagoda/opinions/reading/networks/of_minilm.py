@@ -19,7 +19,7 @@ from pagoda.minilm.package import packaged_folder, read_arrays, read_weights
 from pagoda.minilm.shape import NUM_LAYERS
 from pagoda.nlu.encoder import Wordpieces
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked
-from pagoda.opinions.reading.networks.network import Piece, Pieced, Schedule
+from pagoda.opinions.reading.networks.network import Pieced, PieceRun, TuningPlan
 from pagoda.opinions.story import EncoderName
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Minilm:
 
     name: EncoderName = "minilm"
     num_layers = NUM_LAYERS
-    schedule = Schedule(lowest=0, rate=2e-4, steps=240, fewest=3, most=10, most_steps=10_000)
+    schedule = TuningPlan(lowest=0, rate=2e-4, steps=240, fewest=3, most=10, most_steps=10_000)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,7 +50,7 @@ class Minilm:
             pieces.ids,
             [first for word, first in places if word.text == TARGET and first] or [0],
             [
-                Piece((word.start, word.end), first, end)
+                PieceRun((word.start, word.end), first, end)
                 for (word, first), end in zip(places, ends, strict=True)
                 if first and word.text not in _AS_PIECES  # 0: of a word that was cut
             ],

@@ -27,7 +27,7 @@ from pagoda.minilm.multilingual import (
     read_multilingual,
 )  # fmt: skip
 from pagoda.opinions.reading.marked import OTHER, TARGET, Marked, Span
-from pagoda.opinions.reading.networks.network import Piece, Pieced, Schedule
+from pagoda.opinions.reading.networks.network import Pieced, PieceRun, TuningPlan
 from pagoda.opinions.reading.spelling import simplified
 from pagoda.opinions.story import EncoderName
 
@@ -43,7 +43,7 @@ class MultilingualE5:
 
     name: EncoderName = "multilingual"
     num_layers = NUM_LAYERS
-    schedule = Schedule(lowest=4, rate=2e-4, steps=240, fewest=4, most=10, most_steps=1_000)
+    schedule = TuningPlan(lowest=4, rate=2e-4, steps=240, fewest=4, most=10, most_steps=1_000)
 
     def __init__(self, published: Multilingual) -> None:
         self._published = published
@@ -70,9 +70,9 @@ class MultilingualE5:
             at = (start + first, start + last)
             before = found.words[-1] if found.words else None
             if before and before.last == len(found.ids) and _is_inside_a_word(text, before.at, at):
-                found.words[-1] = Piece((before.at[0], at[1]), before.first, len(found.ids) + 1)
+                found.words[-1] = PieceRun((before.at[0], at[1]), before.first, len(found.ids) + 1)
             else:
-                found.words.append(Piece(at, len(found.ids), len(found.ids) + 1))
+                found.words.append(PieceRun(at, len(found.ids), len(found.ids) + 1))
             found.ids.append(piece)
 
     def embedded(self, ids: np.ndarray) -> torch.Tensor:

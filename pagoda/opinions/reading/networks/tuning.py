@@ -18,7 +18,7 @@ from pagoda.minilm.shape import HIDDEN
 from pagoda.nlu.encoder import padded
 from pagoda.nlu.joint_training import OnProgress, batches
 from pagoda.opinions.reading.marked import Marked
-from pagoda.opinions.reading.networks.network import Pieced, Schedule
+from pagoda.opinions.reading.networks.network import Pieced, TuningPlan
 from pagoda.opinions.reading.networks.tuned_model import Head, TunedModel
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def tune(
     return TunedModel(start.network, _kept(weights), (head[0].detach(), head[1].detach()))
 
 
-def passes(schedule: Schedule, per_pass: int) -> int:
+def passes(schedule: TuningPlan, per_pass: int) -> int:
     """How often all texts are gone through. per_pass: batches that they make."""
     wanted = min(max(schedule.steps // per_pass, schedule.fewest), schedule.most)
     return max(1, min(wanted, schedule.most_steps // per_pass))
