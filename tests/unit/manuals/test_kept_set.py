@@ -12,7 +12,15 @@ from manuals.questions import LANGUAGES, Question, questions
 from manuals.sources import DATA, Source, places, sources
 from question_rows import LACKS, check_row
 
-SETS = ("manuals", "manuals_near", "manuals_kept", "manuals_fourth", "manuals_fifth")
+SETS = (
+    "manuals",
+    "manuals_near",
+    "manuals_kept",
+    "manuals_fourth",
+    "manuals_fifth",
+    "manuals_sixth",
+    "manuals_seventh",
+)
 
 
 @pytest.fixture(scope="module", params=SETS[2:])
@@ -40,12 +48,13 @@ def test_no_file_is_in_another_set(folder: Path) -> None:
     assert not addresses(sources(folder)) & others
 
 
-def test_there_are_enough_of_each_sort(asked: list[Question]) -> None:
+def test_there_are_enough_of_each_sort(asked: list[Question], folder: Path) -> None:
     count = Counter((each.language, bool(each.answers)) for each in asked)
     assert min(count["en", True], count["en", False]) >= 100
     assert count["zh", True] >= 60
     assert count["zh", False] >= 50
-    assert {each.lacks for each in asked if not each.answers} == LACKS
+    lacking = {"presupposition"} if folder.name in ("manuals_sixth", "manuals_seventh") else set()
+    assert {each.lacks for each in asked if not each.answers} == LACKS - lacking
 
 
 def test_a_row_is_answerable_with_its_place_or_near_with_the_closest_one(asked: list[Question], folder: Path) -> None:
