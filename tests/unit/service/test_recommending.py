@@ -175,8 +175,8 @@ def test_a_kind_is_left_out_of_a_search_and_blocked_of_a_list_that_was_recommend
     assert do.claims(errand(text, intent="find_film"), Understanding(text, "en", "find_film", 0.9)) == intent
 
 
-def test_a_number_that_the_list_has_not_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    do = errands(shelf := Shelf(COMEDY.id, HORROR.id), monkeypatch)
+def test_a_number_that_the_list_has_not_refuses_nothing() -> None:
+    do = errands(shelf := Shelf(COMEDY.id, HORROR.id))
     wish = replace(errand("not the fifth one", intent="not_this_one"), is_beyond=True)
     answered = do(wish)
     assert answered is not None
