@@ -36,7 +36,7 @@ struct Rows {
     const void* x;
     int64_t x_stride, rows, depth;
     DType dtype;
-    // What `pack_rows` made of x: tiles of `tile_rows` rows, pairs of inputs by pairs of inputs, rows side by side.
+    // What `pack_rows` made of x: tiles of `tile_rows` rows, laid out as the instruction set has them.
     char* packed = nullptr;
     int64_t tile_bytes = 0;
 };
@@ -126,7 +126,7 @@ struct ByteRows {
     const void* x;  // [rows, depth]
     int64_t rows, depth;
     DType dtype;
-    int32_t* packed;  // tiles of `byte_rows` rows: [depth / 4][byte_rows] words of four numbers
+    int32_t* packed;  // tiles of `byte_rows` rows, four numbers to a word, as the instruction set has them
     float* scales;    // [rows]
     int32_t* sums;    // [rows] of the whole numbers
 };

@@ -16,6 +16,10 @@ constexpr int BF16_STEP = AMX_LINE / 2;
 constexpr int64_t STEP_BYTES = AMX_ROWS * 4 * PANEL;                          // of a panel's weights
 constexpr int64_t AMX_DEPTH_STEP = 512;  // inputs whose weights of a panel stay in a core's first cache
 
+// What is written by now is in memory behind this: compilers do not know that tiles are loaded from there. GCC 12's
+// `_tile_loadconfig` says that it reads 8 bytes of its 64, its `_tile_loadd` none of what it is given.
+INLINE void settle(const void* written) { asm volatile("" : : "r"(written) : "memory"); }
+
 // All eight tiles are used at their full size until the end of the block: four of sums, two of rows, two of weights.
 class FullTiles {
 public:
@@ -29,6 +33,7 @@ public:
             shape.bytes[tile] = AMX_LINE;
             shape.rows[tile] = AMX_ROWS;
         }
+        settle(&shape);
         _tile_loadconfig(&shape);
     }
     ~FullTiles() { _tile_release(); }
@@ -97,6 +102,7 @@ public:
     LastStep(const char* weight, int64_t bytes) {
         std::memcpy(filled_, weight, bytes);
         std::memset(filled_ + bytes, 0, sizeof filled_ - bytes);
+        settle(filled_);
     }
     const char* get() const { return filled_; }
 

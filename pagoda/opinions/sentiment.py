@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from pagoda.errors import InvalidParameterError
+from pagoda.errors import CheckpointError, InvalidParameterError
 from pagoda.language import Language, language_of
 from pagoda.nlu.joint_training import OnProgress
 from pagoda.opinions.reading import model_files
@@ -139,13 +139,18 @@ class SentimentModel:
     def load(cls, folder: str | Path) -> SentimentModel:
         """Read what `save` wrote. Raises CheckpointError where it is missing or damaged, MissingExtraError."""
         described, tensors = model_files.read(folder)
-        parts = {
-            language: LanguagePart(
-                MixedModel.restored(fields, tensors[language]), Confidence(fields["temperature"]), fields["version"]
-            )
-            for language, fields in described["parts"].items()
-        }
-        return cls(described["labels"], parts)
+        try:
+            parts = {
+                language: LanguagePart(
+                    MixedModel.restored(fields, tensors[language]),
+                    Confidence(float(fields["temperature"])),
+                    str(fields["version"]),
+                )
+                for language, fields in described["parts"].items()
+            }
+            return cls(described["labels"], parts)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{folder} holds a damaged model ({type(error).__name__}): train it again") from error
 
 
 class TargetSentiment:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pagoda.dialogue.reading.acts import choices_in
-from pagoda.dialogue.reading.closed.removals import bare_numbers, taken_off
+from pagoda.dialogue.reading.closed.removals import bare_numbers, is_of_booking, taken_off
 from pagoda.dialogue.reading.polarity import roles
 from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.said import folded
@@ -127,11 +127,13 @@ class Refusals:
         is_off = taken_off(plain.lower(), [each[:2] for each in named])
         has_sign = _REFUSES.search(plain) is not None
 
-        def may_be(what: int | KindOfThing, start: int) -> bool:
-            return has_sign or not isinstance(what, int) or _NOT_IT.search(plain[:start]) is not None
+        def may_be(what: int | KindOfThing, start: int, end: int) -> bool:
+            if not isinstance(what, int):
+                return True
+            return not is_of_booking(plain.lower(), end) and (has_sign or _NOT_IT.search(plain[:start]) is not None)
 
         return [
-            (start, end, what, is_removed or (role == "excluded" and may_be(what, start)))
+            (start, end, what, is_removed or (role == "excluded" and may_be(what, start, end)))
             for (start, end, what), role, is_removed in zip(named, told, is_off, strict=True)
         ]
 

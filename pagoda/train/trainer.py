@@ -14,7 +14,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,11 +148,9 @@ class Trainer:
         for layer in self.norms:
             layer.follow((self.step + 1) / self.config.num_steps)
         passes = self._passes(self.curriculum.batch(self.step), self.step)
-        counts = [int((rows[1] != NOT_COUNTED).sum()) for rows in passes]
-        total = 0.0
+        total, length = 0.0, passes[0][0].shape[1]
         with self.dropout.opened(self.config.seed, self.step, self.device):
-            for rows, count in zip(passes, counts, strict=True):
-                share = count / max(1, sum(counts))  # the mean is over tokens, however they were split
+            for rows, share in _weighed(passes):
                 with self._autocast():
                     loss = self.loss_of(*rows)
                 (loss * share).backward()
@@ -162,7 +160,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return total, float(norm), rows[0].shape[1]
+        return total, float(norm), length
 
     def _passes(self, batch: TrainingBatch, step: int) -> list[tuple[torch.Tensor, ...]]:
         """Ids, targets and positions, each `[sequences, length]`, of as many sequences as a pass takes; and rivals."""
@@ -196,11 +194,12 @@ class Trainer:
     @torch.no_grad()
     def _evaluate_batch(self, batch: TrainingBatch) -> float:
         total = 0.0
-        for rows in self._passes(batch, self.config.num_steps):  # a draw of positions that no step of training has
+        # A draw of positions that no step of training has.
+        for rows, share in _weighed(self._passes(batch, self.config.num_steps)):
             with self._autocast():
                 loss = self._loss(*rows)
-            total += loss.item() * len(rows[0])
-        return total / len(batch.input_ids)
+            total += loss.item() * share
+        return total
 
     def _autocast(self) -> AbstractContextManager[object]:
         wants = self.config.precision
@@ -259,3 +258,15 @@ class Trainer:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _weighed(passes: Sequence[tuple[torch.Tensor, ...]]) -> Iterator[tuple[tuple[torch.Tensor, ...], float]]:
+    """Each pass with its share of all tokens that count, however they were split; none without such a token.
+
+    Where no token counts at all the loss is no number, and is told as such.
+    """
+    counts = [int((rows[1] != NOT_COUNTED).sum()) for rows in passes]
+    total = sum(counts)
+    for rows, count in zip(passes, counts, strict=True):
+        if count or not total:
+            yield rows, count / total if total else 1.0

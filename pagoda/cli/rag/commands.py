@@ -109,6 +109,8 @@ def index(
 
     terminal: Terminal = ctx.obj
     words = rag_words(terminal.say)
+    if watch and gone:
+        raise ConfigError("--gone is said of one run, and --watch makes many: run it once with --gone, then --watch")
     for path in paths:
         _check_exists(path, store)
     with RAG(store, store_url=store_url, settings=index_settings(files), **reader) as documents:

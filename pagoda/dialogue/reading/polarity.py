@@ -19,8 +19,8 @@ Role = Literal["wanted", "excluded", "unneeded"]
 Span = tuple[str, int, int]
 """(slot, start, end) in characters of the sentence."""
 
-# 要不要, 能不能: a question, no negation; 要不吃川菜 is a proposal. 特别 and 别的 are other words than 别.
-_NOT_ZH = r"(?<!^要)(?<![，,。 ]要)(?:^|(?<=(?P<asked>.)))不(?!(?P=asked))"
+# 要不要, 能不能: a question, no negation; 要不吃川菜 is a proposal; 少不了川菜 wants it. 特别 and 别的 are not 别.
+_NOT_ZH = r"(?<!^要)(?<![少忘缺])(?<![，,。 ]要)(?:^|(?<=(?P<asked>.)))不(?!(?P=asked))"
 _BEFORE_ZH = re.compile(
     rf"(?:{_NOT_ZH}(?:想要?|要|吃|去|看|住|喝|选|喜欢|爱|考虑|含|带|能|是|在|接受|和|跟|到|希望|打算)?"
     r"|(?<![特区级个分差辨识])别(?![的墅人处])|莫(?=太|要|吃|去|找|选)|甭|除去|除开|除了|除(?!夕)|讨厌|避开|避免|排除|去掉|换掉|拒绝|腻了"
@@ -47,7 +47,8 @@ _BEFORE_EN = re.compile(
     r"|\b(?:any|every)(?:thing|where|one|body)? but|\ball but|\bbut no|\bexclud(?:e|ing)|\bavoid(?:ing)?|\bhates?"
     r"|\b(?:stop|quit)(?= (?:show|recommend|suggest|offer|send|giv)\w*)|\bdislikes?|\bnothing|\bnowhere|\bnever"
     r"|\binstead of|\brather than|\bapart from|\baside from|\bneither|\bnor"
-    r"|\bminus|\bleav(?:e|ing) out|\bskip|\b(?:sick|tired) of|\b(?:allergic|averse) to)"
+    r"|\bminus|\bleav(?:e|ing) out|\bskip(?! (?:right |straight |ahead )?to\b)|\b(?:sick|tired) of"
+    r"|\b(?:allergic|averse) to)"
     r"(?:\s+(?:in|at|near|on|around|an?|the|any|more|too|very|that|so|really|ones?|something|anything|somewhere"
     r"|anywhere|likes?|want|wants|wanna|to|eat|eating|food|have|having|go|going|with|of|for|be|being|do|serves?|serving"
     r"|from|me|us|into|fan|kinds?|places?|restaurants?|hotels?|films?|movies?|fancy|care|feel|stay|see|watch|again"
@@ -55,24 +56,32 @@ _BEFORE_EN = re.compile(
     r"|which|is|are|it|fond|keen|thrilled|about|looking|after|interested))*\s+$"
     r"|(?<![\w'])no(?:\s+(?:more|kind of|such|other))?\s+$"
 )
+_OUT_OF = r"(?:town|this world|the (?:way|city|cent(?:er|re)))"
+_FINE_AFTER_NO = r"(?:problem|trouble|bad|doubt|issue|longer|more|less|far)"
+_FINE_AFTER_NOT = r"(?:bad|far|wrong|open|closed|expensive|pricey|dear|unpleasant|terrible|necessary|important|full)"
 _AFTER_EN = re.compile(
     r"^(?:\s+(?:food|ones?|restaurants?|places?|area|district|cuisine|hotels?|films?|movies?))?"
-    r"(?:\s+(?:is|are)\s+(?:out\b|no\b|off\b|not\b(?!\s+(?:(?:so|too|that|all that|very|really|at all)\s+)*"
-    r"(?:bad|far|wrong|open|closed|expensive|pricey|dear|unpleasant|terrible|necessary|important|full)\b))|,?\s+(?:excluded|excepted)\b)"
+    rf"(?:\s+(?:is|are)\s+(?:out\b(?! of {_OUT_OF}\b)|no\b(?! {_FINE_AFTER_NO}\b)|off\b|not\b"
+    rf"(?!\s+(?:(?:so|too|that|all that|very|really|at all)\s+)*{_FINE_AFTER_NOT}\b))|,?\s+(?:excluded|excepted)\b)"
 )
 _BESIDES_EN = re.compile(r"\b(?:besides|apart from|aside from|in addition to)\b.*\b(?:also|too|as well)\b")
 _BUT = re.compile("但|而是|but")
-_DENIED_ZH = re.compile(r"(?:并?不(?:是|会|能|要|可)?|没有?|别)$")
+_DENIED_ZH = re.compile(r"(?:并?不(?:是|会|能|要|可|用|必|需要?|想)?|无需|没有?|别)$")
 _DENIED_EN = re.compile(
     r"(?:n['’]t|\b(?:not|never|dont|doesnt|cannot))(?:\s+(?:really|exactly|actually|go|do|be))*\s+$"
 )
+_NOT_WITHOUT_ZH = re.compile(r"^(?:菜|馆|店|片)?(?:可?不(?:行|可|成|吃|去|看|住|欢)|就?(?:吃|活|过)不)")
 _NO_NEED_EN = re.compile(
     r"(?:n['’]t|\b(?:do|does)nt|\bnot|\bno)\s+(?:really\s+|even\s+|necessarily\s+)?"
     r"(?:need|require|have to have|need for|have to be|care about|care if|important)"
     r"(?:\s+(?:to|any|an?|the|with|have|be|it|that|has))*\s+$"
 )
 
-_TOO = re.compile(r"(?:(?:way|far|much|a bit|a little) )?too\s|[太][^好棒]|有点[贵远]")
+# Of what a reader took for a price or a distance, and no name: 太子酒店 and "Too Big to Fail" are wanted.
+_TOO = re.compile(
+    r"(?:(?:way|far|much|a bit|a little) )?too\s+(?:expensive|pricey|dear|costly|much|high|posh|upscale|cheap|low|far"
+    r"|fancy|luxurious)\b|(?:有点|太过?|过于)(?:贵|高|远|便宜|低|豪华|高档|晚|早|长|短|吵|小|大|旧|偏)"
+)
 _NOUNS = r"(?:区|菜系?|料理|餐厅|餐馆|饭馆|馆子?|店|附近|周边|那边|这边|一带|片子?|电影|的|吧|呢)"
 _FINE = r"(?:也行|也可以|也好|也成|都行|都可以|都好|都成|皆可|is fine|are fine|is ok(?:ay)?|works)"
 _NOUNS_EN = r"(?:food|dishes|cuisine|district|area|restaurants?|places?|films?|movies?|ones?)"
@@ -135,6 +144,8 @@ def _role(plain: str, start: int, end: int) -> Role:
         return "unneeded"
     if (cue := _BEFORE_ZH.search(before)) is not None and _DENIED_ZH.search(before[: cue.start()]):
         return "wanted"  # 不讨厌, 不能没有
+    if cue is not None and cue[0][0] in "没非" and _NOT_WITHOUT_ZH.search(after) is not None:
+        return "wanted"  # 非川菜不吃, 没有川菜不行
     if cue is not None:
         # 没有川菜吗 asks for it, 除了泳池还要健身房 wants both.
         is_asked = _LACKS_ZH.search(cue[0]) is not None and _QUESTION_ZH.search(after) is not None

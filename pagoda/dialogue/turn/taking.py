@@ -14,7 +14,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from pagoda.dialogue.domain.domain import Domain
-from pagoda.dialogue.reading.acts import without_choice
+from pagoda.dialogue.domain.model import NUMBER_TYPES
+from pagoda.dialogue.reading.acts import choices_in, without_choice
 from pagoda.dialogue.reading.completing.vocabulary import Vocabulary
 from pagoda.dialogue.reading.follow_ups import is_small, remainder_of
 from pagoda.dialogue.reading.questions.forms import points_back
@@ -34,6 +35,7 @@ from pagoda.graph.graph import Graph
 from pagoda.nlu.understanding import OUT_OF_SCOPE, Understanding
 
 logger = logging.getLogger(__name__)
+_DIGIT = re.compile(r"\d")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _THING_EN = r"\s+(?=(?:(?:the|an?|my|your|our|their|its|this|that|any|some)\s+)?([\w'’-]+(?:\s+[\w'’-]+)?))"
 _OF_WHAT_EN = re.compile(rf"\b(?:of|for|to){_THING_EN}", re.IGNORECASE)
@@ -141,7 +143,7 @@ class TurnTaker:
     def _claimed(self, session_id: str, read: Understanding, before: State) -> Understanding:
         """The reading of a sentence that another storey knows for its own; not while something waits for an answer."""
         claims = self._elsewhere.claims
-        if claims is None or before.is_confirming or (before.question is not None and before.question.choices):
+        if claims is None or before.is_confirming or self._is_answered(read, before):
             return read
         try:
             intent = claims(self._errand(session_id, read, read.intent, before), read)
@@ -149,6 +151,14 @@ class TurnTaker:
             logger.warning("whose a sentence is met %s: %s", type(error).__name__, error)
             return read
         return replace(read, intent=intent, confidence=1.0, slots=(), further=()) if intent else read
+
+    def _is_answered(self, read: Understanding, before: State) -> bool:
+        """Whether a question has choices, or asks for a number and gets one: "not 2" is of people then, no row."""
+        asked = before.question
+        if asked is None or asked.choices:
+            return asked is not None
+        is_number = asked.slot in self._domain.slots and self._domain.slots[asked.slot].type in NUMBER_TYPES
+        return is_number and _DIGIT.search(read.text) is not None and not any(choices_in(read.text))
 
     def _from_errand(
         self,

@@ -73,14 +73,21 @@ class MixedModel:
 
     @classmethod
     def restored(cls, fields: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> MixedModel:
-        """The inverse of `stored`. Raises MissingExtraError where the model's network is not installed."""
+        """The inverse of `stored`.
+
+        Raises MissingExtraError where the model's network is not installed, CheckpointError where there are tensors of
+        another: a network as it was published, with the head of another, would answer without a sign of it.
+        """
         import torch
 
         def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
-        tuned = None
-        if encoder := _encoder_of(fields):
+        tuned, encoder = None, _encoder_of(fields)
+        own = (*(("head:", f"{encoder}:") if encoder else ()), *(("grams:",) if fields["grams"] else ()))
+        if strange := [name for name in tensors if not name.startswith(own)]:
+            raise CheckpointError(f"the model's file names no network or groups that have a tensor {strange[0]!r}")
+        if encoder:
             network = network_called(encoder)
             head = tuple(torch.from_numpy(value.copy()) for _, value in sorted(part("head:").items()))
             tuned = TunedModel(network, applied(network.layers(), part(f"{encoder}:")), (head[0], head[1]))

@@ -77,6 +77,12 @@ class SequenceSettings:
             raise ConfigError(f"width={self.width} must be an even number for each of heads={self.heads}")
         if self.positions not in ("ordinary", "times"):
             raise ConfigError(f"positions={self.positions!r}, but 'ordinary' or 'times' is expected")
+        if not 1 <= self.widths <= self.length:
+            raise ConfigError(
+                f"widths={self.widths}, but 1 to length={self.length} is expected: there are no more places"
+            )
+        if not 0 <= self.pass_tokens <= self.tokens:
+            raise ConfigError(f"pass_tokens={self.pass_tokens}, but 0 to tokens={self.tokens} is expected")
 
 
 @dataclass(frozen=True)

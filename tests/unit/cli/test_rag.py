@@ -222,6 +222,7 @@ def test_feedback_is_printed_as_questions_that_eval_takes(store: str, tmp_path: 
         (["status", "--store", "nowhere"], "there is no index in nowhere"),
         (["feedback", "--store", "nowhere"], "there is no index in nowhere"),
         (["index", "nothing.md", "--store", "nowhere"], "nothing.md does not exist"),
+        (["index", ".", "--watch", "--gone", "--store", "nowhere"], "--gone is said of one run"),
         (["ask", "--store", "nowhere"], "Missing argument"),
     ],
 )

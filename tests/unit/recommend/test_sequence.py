@@ -136,6 +136,12 @@ def test_blocks_of_one_token_are_refused_to_kernels_that_lay_them_out_otherwise(
 def test_settings_and_folders_that_cannot_work_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="width=30"):
         SequenceSettings(width=30, heads=4)
+    with pytest.raises(ConfigError, match="widths=0"):
+        SequenceSettings(widths=0)
+    with pytest.raises(ConfigError, match="widths=60, but 1 to length=50"):
+        SequenceSettings(widths=60)
+    with pytest.raises(ConfigError, match="pass_tokens=4096"):
+        SequenceSettings(pass_tokens=4096)
     with pytest.raises(ConfigError, match="positions='learned'"):
         SequenceSettings(positions="learned")
     with pytest.raises(CheckpointError, match="no checkpoint"):

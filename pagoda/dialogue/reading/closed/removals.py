@@ -29,6 +29,7 @@ _TAKES_OFF_EN = (
 _END = r"\s*(?:$|[,，。.!！;；~～])"
 _ONE = r"(?:\s+(?:ones?|options?|places?|restaurants?|hotels?|films?|movies?))?"
 _ASKING_ZH = r"(?:请|麻烦|帮我|给我|你|您|就|都|也|可以|先|直接|把它们?|把这[个家部间]|从(?:列表|名单|单子)[里中上]?)*"
+_NO_BUT = r"(?![^.!?;\n]*\bbut\b(?! (?:no )?thank))"
 _IT_EN = r"(?:it|this|that|them|those|these)(?: one)?"
 
 _BEFORE = re.compile(
@@ -44,12 +45,11 @@ _BEHIND = re.compile(
     rf"|^(?:我|我们|也|都|真|实在)*没(?:有|什么|啥)*兴趣(?:了|啊|呀|的)*{_END}"
     r"|^(?:就|都|也|我|我们|看着|看起来|感觉|好像|真的?|实在|对我来说)*不(?:太|怎么|大|是很)?"
     rf"(?:行|好|合适|适合|喜欢|想要|想去|考虑|感兴趣|感冒|怎么样|对胃口|合口味)(?:我们?|了|啊|呀|的)*{_END}"
-    rf"|^(?:我们?|都|上次|之前|已经|早就?)*(?:去|吃|住|看|来)过(?:了|啦)?{_END}"
     rf"|^{_ONE}\s+(?:is\s+|goes\s+)?out{_END}"
     rf"|^{_ONE}\s*,?\s+(?:nope|no|nah)(?:,?\s+(?:thanks?|thank you|please|way))?{_END}"
     rf"|^{_ONE}\s+(?:really\s+)?(?:is|are|does|do|did)(?:\s+not|n['’]?t)\s+(?:(?:really|quite|exactly|so)\s+)?"
-    r"(?:for me|for us|my|our|to my|appeal|suit|convince|interest|work for|it\b)"
-    rf"|^{_ONE}\s+is\s+(?:nothing for|no good|not (?:for|my|our))"
+    rf"(?:for me|for us|my|our|to my|appeal|suit|convince|interest|work for|it\b){_NO_BUT}"
+    rf"|^{_ONE}\s+is\s+(?:nothing for|no good|not (?:for|my|our)){_NO_BUT}"
     rf"|^{_ONE}[^.!?;\n]{{0,60}}[,.;]\s*(?:(?:so|then|please|just|and|let['’]?s|can you|could you)\s+)*{_TAKES_OFF_EN}"
     rf"\s+{_IT_EN}\b"
 )
@@ -60,9 +60,22 @@ _SEEN_BEFORE = re.compile(
     r" (?:been (?:to|at|in)|tried|seen|watched|visited|stayed (?:at|in))\s+$"
 )
 _SEEN_BEHIND = re.compile(rf"^{_ONE}(?:\s+(?:already|before|last \w+|once|twice|too often|many times))*{_END}")
+_SEEN_ZH = re.compile(rf"^(?:我们?|都|上次|之前|已经|早就?)*(?:去|吃|住|看|来)过(?:了|啦)?{_END}")
+# Whoever liked it or wants it once more refuses nothing, unless something else is asked for.
+_LIKED = re.compile(
+    r"再(?!推荐|来|换|给|看看|找)|还想|还要去|又想|好吃|好看|不错|挺好|很好|很棒|喜欢|满意|就订|就它|就这"
+    r"|\b(?:again|loved?|liked?|enjoyed|great|good|nice|lovely|excellent|fantastic|amazing|delicious|fine|happy|book)\b"
+)
+_ELSE = re.compile(
+    r"[换另]|别的|其他|其它|没|不(?!错)|\b(?:else|another|other|different|new|instead|not|never)\b|n['’]t\b"
+)
+# "Drop the first booking" is said of what was booked, which is given up elsewhere.
+_OF_BOOKING = re.compile(
+    rf"^{_ONE}(?:['’]s)?\s+(?:bookings?|reservations?|orders?|appointments?|tickets?)\b|^的?(?:预[订定约]|订[单位座]|座位|票)"
+)
 _KEEPS = re.compile(
-    r"(?:别|不要|不用|不必|不想|没有?|莫|勿)(?:再)?(?:给我|帮我|请)?(?:[把将][^，,]*)?$"
-    r"|(?:n['’]?t|\b(?:not|never|dont))(?:\s+(?:please|you|to|want|have|just|dare))*\s*$"
+    r"(?:别|(?<!要)不(?:要|用|必|想|能|会|可|需要)?|没有?|莫|勿)(?:再)?(?:给我|帮我|请)?(?:[把将][^，,]*)?$"
+    r"|(?:n['’]?t|\b(?:not|never|dont))(?:\s+(?:please|you|to|want|have|just|dare|say))*\s*$"
 )
 _NUMBER = re.compile(r"(?<![\d:.：/\-])(\d{1,2})(?:号|#)?(?![\d:：/%\-]|\.\d)")
 _NUMBERS_ALONE = re.compile(
@@ -103,8 +116,19 @@ def bare_numbers(plain: str) -> Iterator[tuple[int, int, int]]:
         yield from ((each.start(), each.end(), int(each[1])) for each in found)
 
 
+def is_of_booking(plain: str, end: int) -> bool:
+    """Whether a number that ends there is one of what was booked.
+
+    >>> is_of_booking("drop the first booking", 14), is_of_booking("把第二个去掉", 4)
+    (True, False)
+    """
+    return _OF_BOOKING.search(plain[end:]) is not None
+
+
 def _is_taken_off(plain: str, start: int, end: int) -> bool:
     before, behind = plain[:start], plain[end:]
+    if is_of_booking(plain, end):
+        return False
     if (verb := _BEFORE.search(before)) is not None:
         return _KEEPS.search(before[: verb.start()]) is None
     if _KEEPS.search(before) is not None:
@@ -112,4 +136,12 @@ def _is_taken_off(plain: str, start: int, end: int) -> bool:
     if _BEHIND.search(behind) is not None:
         return True
     is_apart = _APART_BEFORE.search(before) is not None and _APART_BEHIND.search(behind) is not None
-    return is_apart or (_SEEN_BEFORE.search(before) is not None and _SEEN_BEHIND.search(behind) is not None)
+    return is_apart or _is_done_with(before, behind)
+
+
+def _is_done_with(before: str, behind: str) -> bool:
+    """ "I've been to the second one already", 第二家我吃过了, where no more is wanted of it."""
+    is_seen = _SEEN_BEFORE.search(before) is not None and _SEEN_BEHIND.search(behind) is not None
+    if not is_seen and _SEEN_ZH.search(behind) is None:
+        return False
+    return _LIKED.search(behind) is None or _ELSE.search(behind) is not None

@@ -60,6 +60,8 @@ _PLACE_EN = re.compile(
     r"|taquerias?|izakayas?|creperies?|baker(?:y|ies)|pastry|delis?|delicatessens?|buffets?|joints?|spots?|tables?"
     r"|bookings?|reservations?|drive-?ins?|food (?:trucks?|courts?)|ice cream (?:parlou?rs?|shops?)"
     r"|(?:movie|film) theat(?:er|re)s?"
+    r"|(?:noodle|dumpling|sandwich|burger|kebab|cake|sushi|ramen|pizza|pie|soup|dessert|juice|(?:fish and )?chip"
+    r"|bubble tea) shops?"
 )
 _EATS = re.compile("[面粉饭菜粥饺茶酒吃食肉鱼锅串烤啡品汤]子?[馆店屋厅庄楼铺]$")
 # Rooms are no things of their own: whoever wants a suite wants a hotel that has one.
@@ -72,7 +74,7 @@ _ASKS_SORT_EN = re.compile(
     rf"\b(?:(?:how|what) about|(?:is|are) there|do you have|have you got|going to|go to|visit|see|try(?: for)?|maybe"
     rf"|(?:find|looking for|look for|need|recommend|suggest|search for|type of)(?: me| us| out)?)"
     rf"\s+(?:(?:an?|any|some|another|the|nice|good|cheap|local|multiple|few|type of)\s+)*(?P<sort>{_SORT_EN.pattern})\b"
-    r"(?!\s*(?:nearby\s+)?(?:restaurant|hotel|film|movie|view|station|stop)s?\b)",
+    r"(?!\s*(?:nearby\s+)?(?:restaurant|hotel|film|movie|view|station|stop|park(?:ing)?|holiday|hire)s?\b)",
     re.IGNORECASE,
 )
 _SEEKS_EN = re.compile(
@@ -81,6 +83,13 @@ _SEEKS_EN = re.compile(
     r"\b(?:an?|any|some|another|the|my|that|this)\s+(?P<words>(?:[a-z'-]+\s+){0,3}?[a-z'-]+)"
     r"(?=\s*(?:$|[,.!?;]|(?:to|for|from|in|at|on|that|which|with|near|by|please|around|of|who|and|or|leaving|departing"
     r"|going|tomorrow|today|tonight|now|right|when|where|is|are|also|as|out|there|here)\b))",
+    re.IGNORECASE,
+)
+# "Find food near the museum", "parking for my car": of what is sought it says no more than where or what for.
+_BESIDE_EN = re.compile(
+    r"\b(?:near(?:by|er|est)?(?: to)?|by|beside|(?:close|next|adjacent|opposite|nearest) to|(?:across|far|away) from"
+    r"|opposite|around|behind|after|before|(?:within )?reach of|for(?= my))"
+    r"\s+(?:an?|any|some|another|the|my|that|this)\s+$",
     re.IGNORECASE,
 )
 
@@ -204,7 +213,7 @@ class Foreign:
         """
         for match in _SEEKS_EN.finditer(text):
             words = match["words"].lower().split()
-            if is_booking and BOOKS.match(match[0]) is None:
+            if _is_beside(text[match.start() : match.start("words")]) or (is_booking and BOOKS.match(match[0]) is None):
                 continue
             if self._is_own_en(words):
                 yield True
@@ -226,6 +235,11 @@ class Foreign:
             return False
         is_told = re.search(rf"\b{re.escape(noun)}\b", self._told) is not None
         return is_told or self._vocabulary.is_known(noun) or self._known.linker.has_part(noun, self._labels)
+
+
+def _is_beside(before: str) -> bool:
+    """Whether what follows is where something is sought and not what is; "museums near the park" seeks museums."""
+    return _BESIDE_EN.search(before) is not None and re.search(rf"\b(?:{_SORT_EN.pattern})\b", before, re.I) is None
 
 
 def _may_be_foreign(words: str, text: str, is_under_way: bool) -> bool:

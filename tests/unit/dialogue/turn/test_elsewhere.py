@@ -15,7 +15,7 @@ from pagoda.dialogue.slots.kinds import NodeValue
 from pagoda.dialogue.slots.reader import SlotReader
 from pagoda.dialogue.state import actions
 from pagoda.dialogue.state import events as ev
-from pagoda.dialogue.state.model import State
+from pagoda.dialogue.state.model import Question, State
 from pagoda.dialogue.turn.elsewhere import Answered, Elsewhere, Errand
 from pagoda.dialogue.turn.interpretation import Interpreter, ValueReader
 from pagoda.dialogue.turn.performing import Taken
@@ -144,6 +144,17 @@ def test_nothing_is_claimed_while_a_booking_waits_for_a_yes() -> None:
     waiting = replace(booking, task=replace(booking.task, stage="confirming"))
     made.take("s", read("no, the second one", "choose", acts=(Act("choose", value="2"),)), waiting, NOON)
     assert desk.errands == []
+
+
+def test_a_number_that_was_asked_for_is_none_of_a_list() -> None:
+    made = taker(desk := Desk())
+    made._elsewhere = Elsewhere(None, desk, lambda errand, read: "not_this_one")
+    asked = replace(State(), question=Question("people"))
+    made.take("s", read("not 2", "deny"), asked, NOON)
+    assert desk.errands == []
+    for text in ("not the second one", "no Sichuan"):
+        made.take("s", read(text, "deny"), asked, NOON)
+    assert [one.intent for one in desk.errands] == ["not_this_one", "not_this_one"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from multilingual_file import write_model
 from pagoda.errors import CheckpointError, MissingExtraError
 from pagoda.minilm.multilingual import FILE, UNKNOWN
 from pagoda.opinions import sentiment
+from pagoda.opinions.reading import model_files
 from pagoda.opinions.reading.confidence import Confidence
 from pagoda.opinions.reading.marked import Marked
 from pagoda.opinions.reading.networks import of_multilingual
@@ -137,6 +139,32 @@ def test_a_file_with_an_encoder_that_nobody_knows_is_refused(tmp_path: Path) -> 
     described = tmp_path / "model" / "sentiment.json"
     described.write_text(described.read_text().replace('"encoder": null', '"encoder": "bert"'))
     with pytest.raises(CheckpointError, match="names an encoder 'bert'"):
+        SentimentModel.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("part", "changed"),
+    [("encoder", "multilingual"), ("encoder", None), ("grams", "gone"), ("share", "much"), ("temperature", None)],
+)
+def test_a_file_that_does_not_fit_its_tensors_is_refused(tmp_path: Path, part: str, changed: str | None) -> None:
+    """The network as published, with the head of another, would answer without a sign that something is wrong."""
+    folder = tmp_path / "model"
+    shutil.copytree(model_files.SHIPPED, folder)
+    described = json.loads((folder / model_files.NAME).read_text("utf-8"))
+    fields = described["parts"]["en"]
+    described["parts"]["en"] = {**fields, part: changed}
+    (folder / model_files.NAME).write_text(json.dumps(described), "utf-8")
+    with pytest.raises(CheckpointError):
+        SentimentModel.load(folder)
+
+
+def test_a_file_without_parts_is_refused(tmp_path: Path) -> None:
+    SentimentModel.train(ROWS, encoder="none").save(tmp_path / "model")
+    described = tmp_path / "model" / model_files.NAME
+    told = json.loads(described.read_text("utf-8"))
+    del told["parts"]
+    described.write_text(json.dumps(told), "utf-8")
+    with pytest.raises(CheckpointError, match="damaged"):
         SentimentModel.load(tmp_path / "model")
 
 
