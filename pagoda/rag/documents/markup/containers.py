@@ -25,6 +25,8 @@ _SUMMARY = re.compile(r"\s*(?:<details[^<>]*>)?\s*<summary[^<>]*>\s*(.+?)\s*</su
 _INLINE_TAG = re.compile(r"</?\w+[^<>]*>")
 _FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)")
 _INDENT, _TAB_WIDTH, _LINES_OF_TAG = 4, 4, 8
+_MOST_OPEN = 32
+"""Parts in one another; what opens in more is text, so that the time grows with the page and no faster."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class NamedParts:
             elif not parts._fence and _is_closing(line):
                 line = ""
             parts.lines.append(line)
+        parts.named = [edge for edge in parts.named if edge.line < len(text)]
         return parts
 
     @property
@@ -109,7 +112,8 @@ class NamedParts:
         for place in range(len(self._open) - 1, -1, -1):
             wanted = self._open[place].closing
             if wanted and (closing == wanted or (wanted.startswith("</") and closing.endswith(wanted))):
-                self._close(number, place)
+                # What stands before a closing tag in its line is still of the part.
+                self._close(number + (closing != wanted), place)
                 return True
         return False
 
@@ -122,7 +126,10 @@ class NamedParts:
 
     def _opened(self, number: int, raw: str, line: str, lines: list[str], last: dict[str, int]) -> str:
         """What stands in place of a line, which may open a part."""
-        if (tab := _TAB.fullmatch(line)) or (note := _NOTE.fullmatch(line)):
+        if len(self._open) >= _MOST_OPEN:
+            return line
+        tab, note = _TAB.fullmatch(line), _NOTE.fullmatch(line)
+        if (tab or note) and _has_body(number, lines):
             name = _first(tab.groups()) if tab else _first(note.groups()[1:]) if note else ""
             told = name or (note[1].capitalize() if note else "")
             return self._begin(number, _Open(bool(name), indent=_indent(raw) + _INDENT), told)
@@ -160,8 +167,14 @@ def _last_closings(lines: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def _has_body(number: int, lines: Sequence[str]) -> bool:
+    """Whether what follows a line is indented under it; else its signs are a person's ("!!! never mix them")."""
+    below = next((lines[at] for at in range(number + 1, len(lines)) if lines[at].strip()), "")
+    return _indent(below) >= _indent(lines[number]) + _INDENT
+
+
 def _is_closing(line: str) -> bool:
-    return _LAST_COLONS.fullmatch(line) is not None or re.fullmatch(r"\s*</[A-Z]\w*>\s*", line) is not None
+    return _LAST_COLONS.fullmatch(line) is not None or re.fullmatch(r"\s*</(?:[A-Z]\w*|details)>\s*", line) is not None
 
 
 def _whole_tag(number: int, line: str, lines: Sequence[str]) -> str:

@@ -10,30 +10,35 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from pagoda.rag.documents.document import ADDRESS
+
 _FENCE = re.compile(r"^\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _CODE_SPAN = re.compile(r"(`+[^`]+`+)")
 _HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
 # Marks stand at the edges of Latin words, and anywhere in Chinese, which has no blanks; underscores only where no word
-# goes on, in any script (CommonMark's flanking, but that 2*3*4 is no emphasis).
-_LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\])", r"(?![A-Za-z0-9_*])"
+# goes on, in any script (CommonMark's flanking, but that 2*3*4, **/*.py and __init__.py are no emphasis).
+_LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\/])", r"(?![A-Za-z0-9_*])"
+# Of a component; List<String> and a type's <T extends Bar = Baz> have none.
+_ATTRIBUTES = r"""\s[^<>]*=\s*["'{][^<>]*"""
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->"), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\((?:[^()]|\([^()]*\))*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
     (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
-    (re.compile(r"</?[A-Z]\w*(?:\s[^<>]*=[^<>]*/?|\s*/)>|</[A-Z]\w*>|^\s*<[A-Z]\w*>\s*$", re.MULTILINE), ""),
-    (re.compile(_LEFT + r"(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(_LEFT + r"(\*{1,2})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(r"(?<!\w)(__|_)(?=[^\s_])([^_]+?)(?<=[^\s_])\1(?!\w)"), r"\2"),
+    (re.compile(rf"<([A-Z]\w*){_ATTRIBUTES}(?<!/)>(.*?)</\1>", re.DOTALL), r"\2"),
+    (re.compile(rf"<[A-Z]\w*(?:{_ATTRIBUTES}|\s*/)>|^\s*</?[A-Z]\w*>\s*$", re.MULTILINE), ""),
+    (re.compile(_LEFT + r"(\*{1,3})(?=[^\s*/])(.+?)(?<=[^\s*/])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(_LEFT + r"(\*{1,2})(?=[^\s*/])(.+?)(?<=[^\s*/])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(r"(?<![\w./])(__|_)(?=[^\s_])([^_]+?)(?<=[^\s_])\1(?![\w(/]|\.\w| =)"), r"\2"),
     (re.compile(r"(?<![A-Za-z0-9_=)\]])==(?=[^\s=])([^=\n]+?)(?<=[^\s=])==(?![\w=])"), r"\1"),
     (re.compile(r":(?:material|octicons|fontawesome|simple)-[a-z0-9-]+:(?:\{[^{}\n]*\})? ?"), ""),
 )
 _UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})\s*$")
 _RULE = re.compile(r"^\s*([-*_])(?:[ \t]*\1){2,}\s*$")
-_REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+(?:\s+[\"'(].*)?$")
+_REFERENCE = re.compile(rf"^ {{0,3}}\[[^\]\n]+\]:\s*{ADDRESS}(?:\s+[\"'(].*)?$")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s|^\s*(?:#{1,6}\s|>)|^\s*$")
 _ROLE = re.compile(r":[a-z:+-]+:(?=`)")
 _ROLE_WITH_TARGET = re.compile(r":[a-z:+-]+:`([^`<]+?)\s*<[^`>]+>`")

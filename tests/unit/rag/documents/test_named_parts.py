@@ -121,10 +121,30 @@ def test_lines_stay_those_of_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a ::: b", ":::note\nnever closed", '<Card title="x">\nnever closed', "x ??? y", "==="]
+    "text",
+    [
+        "a ::: b",
+        ":::note\nnever closed",
+        "!!! never mix these\n??? really\n\nNo.",
+        "[Ann]: yes\n[张三]: 我们下午见",
+        '<Card title="x">\nnever closed',
+        "x ??? y",
+        "===",
+    ],
 )
 def test_what_is_no_mark_or_is_never_closed_stays(text: str) -> None:
     assert load_bytes(text.encode(), "a.md").text == text
+
+
+def test_what_stands_before_a_closing_tag_is_still_of_its_part() -> None:
+    found = chunks('# A\n\n<Tab title="Ann">\n\nShe waits.</Tab>\n\n<Tab title="Bob">\n\nHe runs.</Tab>')
+    assert [(chunk.section, "waits" in chunk.text) for chunk in found] == [("A > Ann", True), ("A > Bob", False)]
+
+
+def test_the_time_that_a_page_takes_grows_with_the_page() -> None:
+    # Either took a minute or more.
+    document = load_bytes(("::: a\n" * 20_000 + f":::\n[x]: y{' ' * 30_000}z\n\n[x]: z/\n").encode(), "a.md")
+    assert document.text.rstrip().endswith("z")
 
 
 def test_links_to_what_is_defined_elsewhere_are_their_words() -> None:
