@@ -15,6 +15,7 @@ from typing import Literal
 from pagoda.rag.content_words import content
 from pagoda.rag.extractive.showing.alone import (
     answering_as_well,
+    asks_for_several,
     holds_what_is_sought,
     is_in_clause_asked_about,
     whole_words,
@@ -75,6 +76,7 @@ def shown(
     whole = with_what_goes_on(found, at, found.asked)
     left, right = marked[0] - sentence[0], marked[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked != sentence
+    alone = alone and not asks_for_several(found.question)
     alone = alone and is_in_clause_asked_about(found.question, found.text, sentence, marked)
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
     if alone and right - left <= LONGEST_SPAN and not governed:
