@@ -14,6 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pagoda.rag.documents.fences import Fences
+
 _TAB = re.compile(r"""\s*===[!+]?\s+(?:"([^"]+)"|'([^']+)')\s*""")
 _NOTE = re.compile(r"""\s*(?:!!!|\?\?\?\+?)\s*([\w-]+)(?:\s+[\w-]+)*(?:\s+(?:"([^"]*)"|'([^']*)'))?\s*""")
 _COLONS = re.compile(r"\s*(:{3,})\s*(?:\{?([A-Za-z][\w-]*)\}?)?\s*(.*?)\s*")
@@ -21,9 +23,9 @@ _LAST_COLONS = re.compile(r"\s*(:{3,})\s*")
 _ATTRIBUTE = r"""\s(?:%s)\s*=\s*\{?\s*(?:"([^"]+)"|'([^']+)'|`([^`]+)`)"""
 _NAMED, _VALUED = (re.compile(_ATTRIBUTE % names) for names in ("label|title", "value"))
 _TAG = re.compile(r"\s*<([A-Z]\w*)(\s[^<>]*[^<>/\s]|\s*)\s*>\s*")
+_ONE_LINE = re.compile(r"\s*<([A-Z]\w*)(\s[^<>]*[^<>/\s])\s*>(.*)</\1>\s*")
 _SUMMARY = re.compile(r"\s*(?:<details[^<>]*>)?\s*<summary[^<>]*>\s*(.+?)\s*</summary>\s*", re.IGNORECASE)
 _INLINE_TAG = re.compile(r"</?\w+[^<>]*>")
-_FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)")
 _INDENT, _TAB_WIDTH, _LINES_OF_TAG = 4, 4, 8
 _MOST_OPEN = 32
 """Parts in one another; what opens in more is text, so that the time grows with the page and no faster."""
@@ -61,7 +63,7 @@ class NamedParts:
     named: list[PartEdge] = field(default_factory=list)
     depths: dict[int, int] = field(default_factory=dict)
     _open: list[_Open] = field(default_factory=list)
-    _fence: str = ""
+    _fences: Fences = field(default_factory=Fences)
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> NamedParts:
@@ -73,9 +75,9 @@ class NamedParts:
             if depth := parts._depth:
                 parts.depths[number] = depth
             line = _dedented(raw, _INDENT * sum(1 for part in parts._open if part.indent))
-            if not parts._is_code(line) and not parts._closes(number, line):
+            if not parts._fences.told(line) and not parts._closes(number, line):
                 line = parts._opened(number, raw, line, text, last)
-            elif not parts._fence and _is_closing(line):
+            elif not parts._fences.in_code and _is_closing(line):
                 line = ""
             parts.lines.append(line)
         parts.named = [edge for edge in parts.named if edge.line < len(text)]
@@ -85,16 +87,6 @@ class NamedParts:
     def _depth(self) -> int:
         return sum(part.is_named for part in self._open)
 
-    def _is_code(self, line: str) -> bool:
-        """Whether a line is one of a block of code, or opens or closes one."""
-        fence = _FENCE.fullmatch(line)
-        if self._fence:
-            if fence is not None and not fence[2] and fence[1].startswith(self._fence):
-                self._fence = ""
-            return True
-        self._fence = fence[1] if fence is not None else ""
-        return fence is not None
-
     def _close_indented(self, number: int, raw: str) -> None:
         """End the parts that a line is no longer indented for."""
         if not raw.strip():
@@ -103,7 +95,7 @@ class NamedParts:
         for place, part in enumerate(self._open):
             if part.indent > indent:
                 self._close(number, place)
-                self._fence = ""
+                self._fences = Fences()
                 return
 
     def _closes(self, number: int, line: str) -> bool:
@@ -140,6 +132,8 @@ class NamedParts:
         if (summary := _SUMMARY.fullmatch(line)) and last.get("</details>", -1) > number:
             name = _INLINE_TAG.sub("", summary[1]).strip()
             return self._begin(number, _Open(bool(name), closing="</details>"), name)
+        if (tag := _ONE_LINE.fullmatch(line)) and (name := _tag_name(tag)):
+            return f"{name}: {tag[3].strip()}"
         whole = _whole_tag(number, line, lines)
         tag = _TAG.fullmatch(whole)
         if tag and (name := _tag_name(tag)) and last.get(f"</{tag[1]}>", -1) > number:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pagoda.rag.documents.document import ADDRESS
+from pagoda.rag.documents.fences import Fences
 
-_FENCE = re.compile(r"^\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _CODE_SPAN = re.compile(r"(`+[^`]+`+)")
@@ -95,30 +95,16 @@ def _cuts_word(text: str, start: int, end: int) -> bool:
 def _told(lines: Sequence[str], in_code: bool) -> Iterator[str]:
     """Code as it stands, and what stands between it read."""
     prose: list[str] = []
-    for line, is_code in _fenced(lines, in_code):
-        if is_code:
-            yield from _prose(prose)
-            prose = []
-            yield line
-        else:
-            prose.append(line)
-    yield from _prose(prose)
-
-
-def _fenced(lines: Sequence[str], in_code: bool) -> Iterator[tuple[str, bool]]:
-    """(line, whether it is code), without the fences: one that was opened closes with as many of its signs or more."""
-    # Of a block that began before the text any fence without a word is the last.
-    opened = "?" if in_code else ""
+    fences = Fences(in_code)
     for line in lines:
-        fence = _FENCE.match(line)
-        if fence is None or (opened and fence[2]):
-            yield line, bool(opened)
-        elif not opened:
-            opened = fence[1]
-        elif opened == "?" or fence[1].startswith(opened):
-            opened = ""
-        else:
-            yield line, True
+        match fences.told(line):
+            case "code":
+                yield from _prose(prose)
+                prose = []
+                yield line
+            case "":
+                prose.append(line)
+    yield from _prose(prose)
 
 
 def _prose(lines: Sequence[str]) -> Iterator[str]:

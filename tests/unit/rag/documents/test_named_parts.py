@@ -141,6 +141,13 @@ def test_what_stands_before_a_closing_tag_is_still_of_its_part() -> None:
     assert [(chunk.section, "waits" in chunk.text) for chunk in found] == [("A > Ann", True), ("A > Bob", False)]
 
 
+def test_a_part_in_one_line_keeps_its_name() -> None:
+    found = chunks(
+        '# A\n\n<TabItem value="win" label="Windows">Use winget.</TabItem>\n<Tab title="Mac"> Brew. </Tab>\n'
+    )
+    assert found[0].text == "# A\n\nWindows: Use winget.\nMac: Brew."
+
+
 def test_the_time_that_a_page_takes_grows_with_the_page() -> None:
     # Either took a minute or more.
     document = load_bytes(("::: a\n" * 20_000 + f":::\n[x]: y{' ' * 30_000}z\n\n[x]: z/\n").encode(), "a.md")
