@@ -137,7 +137,7 @@ def test_what_is_no_mark_or_is_never_closed_stays(text: str) -> None:
 
 
 def test_what_stands_before_a_closing_tag_is_still_of_its_part() -> None:
-    found = chunks('# A\n\n<Tab title="Ann">\n\nShe waits.</Tab>\n\n<Tab title="Bob">\n\nHe runs.</Tab>')
+    found = chunks('# A\n\n<Tab title="Ann">\n\nShe is in.\n\nShe waits.</Tab>\n\n<Tab title="Bob">\n\nHe runs.</Tab>')
     assert [(chunk.section, "waits" in chunk.text) for chunk in found] == [("A > Ann", True), ("A > Bob", False)]
 
 
