@@ -115,7 +115,7 @@ def is_looked_up(question: str, row: str, heading: str = "") -> bool:
     [False, False]
     """
     found = _Row(row)
-    if len(found.cells) < 2 or not found.fits(question) or _has_other_number(question, row + heading):
+    if len(found.cells) < 2 or not found.fits(question) or _has_other_number(question, row, heading):
         return False
     asked = content(question)
     columns = [name for name in found.columns[1:] if _is_asked(name, asked)]
@@ -140,7 +140,7 @@ def is_asked_by_label(question: str, line: str, heading: str = "") -> bool:
     found = _LABELLED.fullmatch(line)
     if found is None or not _ASKS_VALUE.search(question):
         return False
-    if _has_other_number(question, line + heading) or _NOT.search(question.replace(found[1], "")):
+    if _has_other_number(question, line, heading) or _NOT.search(question.replace(found[1], "")):
         return False
     label, value = content(found[1]), found[2]
     is_short = len(value.split()) <= _MOST_WORDS and len("".join(HAN_RUN.findall(value))) <= _MOST_HAN
@@ -159,9 +159,9 @@ def _beside(question: str, names: Sequence[str]) -> frozenset[str]:
     return content(rest) - frozenset().union(*map(content, names))
 
 
-def _has_other_number(question: str, told: str) -> bool:
-    """Whether a question has a number, a year perhaps, that what is told has not."""
-    return not {*_NUMBER.findall(question)} <= {*_NUMBER.findall(told)}
+def _has_other_number(question: str, *told: str) -> bool:
+    """Whether a question has a number, a year perhaps, that nothing of what is told has."""
+    return not {*_NUMBER.findall(question)} <= {*_NUMBER.findall(" ".join(told))}
 
 
 def _rows_asked_for(question: str, text: str, sentences: Sequence[Span], at: int) -> list[int]:

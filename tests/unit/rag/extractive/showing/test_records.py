@@ -172,6 +172,7 @@ def test_a_question_is_a_look_up_where_all_of_its_words_are_the_tables(question:
         ("Is Danny the treasurer?", "* Treasurer: Danny O'Brien", "", False),
         ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "", False),
         ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "Board of 1999", True),
+        ("Who is the treasurer in 2024?", "* Treasurer: Ann 5", "2024", True),
         ("Who is not the treasurer?", "* Treasurer: Danny O'Brien", "", False),
         ("谁不是财务？", "- 财务：李丽", "", False),
         ("When is lunch?", "- Lunch: 12:30", "", True),
