@@ -121,8 +121,10 @@ class NamedParts:
         if len(self._open) >= _MOST_OPEN:
             return line
         tab, note = _TAB.fullmatch(line), _NOTE.fullmatch(line)
-        if (tab or note) and _has_body(number, lines):
+        if tab or note:
             name = _first(tab.groups()) if tab else _first(note.groups()[1:]) if note else ""
+            if not _has_body(number, lines):
+                return name or line
             told = name or (note[1].capitalize() if note else "")
             return self._begin(number, _Open(bool(name), indent=_indent(raw) + _INDENT), told)
         if (colons := _COLONS.fullmatch(line)) and (colons[2] or colons[3]) and last.get(colons[1], -1) > number:
@@ -162,7 +164,7 @@ def _last_closings(lines: Sequence[str]) -> dict[str, int]:
 
 
 def _has_body(number: int, lines: Sequence[str]) -> bool:
-    """Whether what follows a line is indented under it; else its signs are a person's ("!!! never mix them")."""
+    """Whether what follows a line is indented under it; else its signs may be a person's ("!!! never mix them")."""
     below = next((lines[at] for at in range(number + 1, len(lines)) if lines[at].strip()), "")
     return _indent(below) >= _indent(lines[number]) + _INDENT
 

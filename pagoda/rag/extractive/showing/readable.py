@@ -20,6 +20,8 @@ _HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|s
 # Marks stand at the edges of Latin words, and anywhere in Chinese, which has no blanks; underscores only where no word
 # goes on, in any script (CommonMark's flanking, but that 2*3*4, **/*.py and __init__.py are no emphasis).
 _LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\/])", r"(?![A-Za-z0-9_*])"
+# A path may stand between stars, and a pattern of paths begins with some.
+_OPENS = r"(?:(?=[^\s*/])|(?=/[^\s*]+\*))"
 # Of a component; List<String> and a type's <T extends Bar = Baz> have none.
 _ATTRIBUTES = r"""\s[^<>]*=\s*["'{][^<>]*"""
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -30,9 +32,10 @@ _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
     (re.compile(rf"<([A-Z]\w*){_ATTRIBUTES}(?<!/)>(.*?)</\1>", re.DOTALL), r"\2"),
     (re.compile(rf"<[A-Z]\w*(?:{_ATTRIBUTES}|\s*/)>|^\s*</?[A-Z]\w*>\s*$", re.MULTILINE), ""),
-    (re.compile(_LEFT + r"(\*{1,3})(?=[^\s*/])(.+?)(?<=[^\s*/])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(_LEFT + r"(\*{1,2})(?=[^\s*/])(.+?)(?<=[^\s*/])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(r"(?<![\w./])(__|_)(?=[^\s_])([^_]+?)(?<=[^\s_])\1(?![\w(/]|\.\w| =)"), r"\2"),
+    (re.compile(_LEFT + r"(\*{1,3})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(_LEFT + r"(\*{1,2})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(r"(?<![\w./])__(?=[^\s_])([^_]+?)(?<=[^\s_])__(?![\w(/]|\.\w| =)"), r"\1"),
+    (re.compile(r"(?<!\w)_(?=[^\s_])([^_]+?)(?<=[^\s_])_(?!\w)"), r"\1"),
     (re.compile(r"(?<![A-Za-z0-9_=)\]])==(?=[^\s=])([^=\n]+?)(?<=[^\s=])==(?![\w=])"), r"\1"),
     (re.compile(r":(?:material|octicons|fontawesome|simple)-[a-z0-9-]+:(?:\{[^{}\n]*\})? ?"), ""),
 )

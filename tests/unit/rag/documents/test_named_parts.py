@@ -141,6 +141,11 @@ def test_what_stands_before_a_closing_tag_is_still_of_its_part() -> None:
     assert [(chunk.section, "waits" in chunk.text) for chunk in found] == [("A > Ann", True), ("A > Bob", False)]
 
 
+def test_a_title_above_nothing_is_text_without_its_marks() -> None:
+    assert load_bytes(b'# A\n\n!!! danger "No SQLite"\n\nText.\n', "a.md").text == "# A\n\nNo SQLite\n\nText.\n"
+    assert [chunk.section for chunk in chunks('# A\n\n!!! danger "No SQLite"\n\nText.\n')] == ["A"]
+
+
 def test_a_part_in_one_line_keeps_its_name() -> None:
     found = chunks(
         '# A\n\n<TabItem value="win" label="Windows">Use winget.</TabItem>\n<Tab title="Mac"> Brew. </Tab>\n'

@@ -32,6 +32,7 @@ from pagoda.rag.extractive.showing.readable import is_bare, readable
         ('<Heading as="h2" id="x">Ports</Heading>\n</Column>\ngit add <Name>', "Ports\n\ngit add <Name>"),
         (":material-console: Shell", "Shell"),
         ("Call a.__len__ or __init__() in __init__.py; __all__ = []", None),
+        ("Write _username_.github.io/_name_ to **/etc/hosts**.", "Write username.github.io/name to /etc/hosts."),
         ("Globs: **/*.py and **/*.md, /docs/**", None),
         ("Close it with </VirtualHost>; class Foo<T extends Bar = Baz> is one", None),
         ('See <Link to="/a">the\nlist</Link> <Icon name="x" />now', "See the\nlist now"),
