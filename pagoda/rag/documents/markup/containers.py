@@ -27,8 +27,8 @@ _ONE_LINE = re.compile(r"\s*<([A-Z]\w*)(\s[^<>]*[^<>/\s])\s*>(.*)</\1>\s*")
 _SUMMARY = re.compile(r"\s*(?:<details[^<>]*>)?\s*<summary[^<>]*>\s*(.+?)\s*</summary>\s*", re.IGNORECASE)
 _INLINE_TAG = re.compile(r"</?\w+[^<>]*>")
 _INDENT, _TAB_WIDTH, _LINES_OF_TAG = 4, 4, 8
-_MOST_OPEN = 32
-"""Parts in one another; what opens in more is text, so that the time grows with the page and no faster."""
+_MOST_OPEN, _LONGEST_MARK = 32, 4_000
+"""Parts in one another, and characters of what opens one: more is text, for the time must not outgrow the page."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class NamedParts:
 
     def _opened(self, number: int, raw: str, line: str, lines: list[str], last: dict[str, int]) -> str:
         """What stands in place of a line, which may open a part."""
-        if len(self._open) >= _MOST_OPEN:
+        if len(self._open) >= _MOST_OPEN or len(line) > _LONGEST_MARK:
             return line
         tab, note = _TAB.fullmatch(line), _NOTE.fullmatch(line)
         if tab or note:
@@ -137,7 +137,7 @@ class NamedParts:
         if (tag := _ONE_LINE.fullmatch(line)) and (name := _tag_name(tag)):
             return f"{name}: {tag[3].strip()}"
         whole = _whole_tag(number, line, lines)
-        tag = _TAG.fullmatch(whole)
+        tag = _TAG.fullmatch(whole) if len(whole) <= _LONGEST_MARK else None
         if tag and (name := _tag_name(tag)) and last.get(f"</{tag[1]}>", -1) > number:
             for below in range(number + 1, number + 1 + whole.count("\n")):
                 lines[below] = ""
