@@ -43,7 +43,7 @@ from pagoda.rag.answer import Citation
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.embedding.embedder import load_embedder
 from pagoda.rag.extractive.english.joint_reader import WEIGHTS as JOINT
-from pagoda.rag.extractive.english.second_look import PASSAGE_WEIGHTS, WEIGHTS, Look, is_of_few, look_at
+from pagoda.rag.extractive.english.second_look import PASSAGE_WEIGHTS, WEIGHTS, Look, look_at
 from pagoda.rag.extractive.extraction import Extraction
 from pagoda.rag.extractive.extractor import (
     Examined,
@@ -55,7 +55,7 @@ from pagoda.rag.extractive.extractor import (
 )
 from pagoda.rag.extractive.showing.coverage import Coverage
 from pagoda.rag.extractive.showing.decision import log_odds
-from pagoda.rag.extractive.showing.second_look import bounded
+from pagoda.rag.extractive.showing.second_look import bounded, is_of_few
 from pagoda.rag.pipeline import RAG
 
 NUM_HITS = 8

@@ -17,20 +17,21 @@ we were what when where which while who whom whose why will with would you your 
 """
 STOP_WORDS = frozenset(_TEXT.split())
 _VERBS = """
-become became; begin began begun; bend bent; bite bit bitten; blow blew blown; break broke broken; breed bred
+become became; begin began begun; bend bent; bite bitten; blow blew blown; break broke broken; breed bred
 bring brought; build built; burn burnt; buy bought; catch caught; choose chose chosen; come came; creep crept
-deal dealt; dig dug; draw drew drawn; drink drank drunk; drive drove driven; eat ate eaten; feed fed; feel felt
+deal dealt; dig dug; draw drew drawn; drink drank drunk; drive drove driven; eat ate eaten; feed fed
 fight fought; find found; flee fled; fly flew flown; forbid forbade forbidden; forget forgot forgotten
 freeze froze frozen; get got gotten; give gave given; go went gone; grow grew grown; hang hung; hear heard
-hide hid hidden; hold held; keep kept; know knew known; lead led; learn learnt; lend lent; lose lost; make made
-meet met; pay paid; ride rode ridden; ring rang rung; run ran; say said; seek sought; sell sold; send sent
-shake shook shaken; shine shone; shoot shot; show shown; shrink shrank shrunk; sing sang sung; sink sank sunk
-sit sat; sleep slept; speak spoke spoken; spell spelt; spend spent; spill spilt; spin spun; stand stood
-steal stole stolen; stick stuck; strike struck; swear swore sworn; sweep swept; swim swam swum; take took taken
-teach taught; tear tore torn; tell told; think thought; throw threw thrown; understand understood
+hide hid hidden; hold held; keep kept; know knew known; learn learnt; lend lent; lose lost; make made
+meet met; pay paid; ride rode ridden; ring rang; run ran; say said; seek sought; sell sold; send sent
+shake shook shaken; shine shone; show shown; shrink shrank shrunk; sing sang sung; sink sank sunk
+sit sat; sleep slept; speak spoken; spell spelt; spend spent; spill spilt; spin spun; stand stood
+steal stolen; stick stuck; strike struck; swear swore sworn; sweep swept; swim swam swum; take took taken
+teach taught; tear tore torn; tell told; throw threw thrown; understand understood
 wake woke woken; wear wore worn; weep wept; win won; withdraw withdrew withdrawn; write wrote written
 """
-# Other forms of an irregular verb -> the verb; without those that are words of their own: left, saw, rose, bound.
+# Other forms of an irregular verb -> the verb; without those that are words of their own: left, saw,
+# rose, bound; and those that are nouns with a plural, which would not meet theirs: bits, LEDs, shots, spokes.
 _IRREGULAR = {
     form: verb
     for verb, *forms in (line.split() for line in re.split(r"[;\n]", _VERBS) if line.strip())

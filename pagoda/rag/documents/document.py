@@ -17,6 +17,8 @@ Scalar = str | int | float | bool
 Metadata = Mapping[str, Scalar | tuple[Scalar, ...]]
 """What is known of a document; several values of one name are a tuple."""
 SECTION_SEPARATOR = " > "
+ADDRESS = r"(?:<[^<>\n]*>|(?=\S*?(?:[/#@]|\.[A-Za-z]))\S++)"
+"""Pattern of what a link may lead to, as told from words: notes have "[Ann]: yes" and "[张三]: 我们下午见", too."""
 # Of a title's characters: some files carry a whole paragraph there.
 _LONGEST_HEADING = 80
 _HEADING_MARKS = re.compile(r"^#{1,6}(?:\s+|$)|(?:(?:^|\s+)#+)?\s*(?:\{[#.:][^{}]*\})?\s*$")

@@ -39,7 +39,7 @@ from pagoda.rag.errors import EmptyFileError, LoadError, UnknownKindError
 
 T = TypeVar("T")
 # Part of each document's recipe: another version means that the same file gives another text.
-LOADERS_VERSION = "5"
+LOADERS_VERSION = "6"
 
 
 def load_text(text: str, source: str) -> Document:

@@ -46,6 +46,7 @@ from pagoda.rag.extractive.showing.decision import (
 )
 from pagoda.rag.extractive.showing.question_form import Form, form_of
 from pagoda.rag.extractive.showing.records import is_one_of_several, looked_up, row_asked_for, rules_itself_out
+from pagoda.rag.extractive.showing.second_look import is_of_few
 from pagoda.rag.extractive.showing.station import (
     Candidate,
     Span,
@@ -114,7 +115,7 @@ class Examined:
     is_contrary: whether its row says the contrary of what is asked for
     joint: log-odds that it answers by the reader of question and passage: of English manuals, of any few English
         passages, and of Chinese manuals whose passages were read when they were found; else None
-    of_few: whether it was found among so few passages that none stands out, see english.second_look
+    of_few: whether it was found among so few passages that none stands out, see showing.second_look
     """
 
     reading: SpanReading
@@ -359,11 +360,12 @@ def examined(
             is_contrary or is_one_of_several(question, chunk.text, sentences, sentence_of(sentences, span)),
             content(question),
             question,
+            chunk.places.in_code(chunk.start),
         )
         signs = signs_of(coverage, at, asked_about(form, candidate), read.log_odds, form)
         group = group_of(read.language, coverage)
         joint = hits[at].parts.get(ANSWERS) if group == LOOKED_AT_IN_CHINESE else None
-        of_few = second_look_en.is_of_few(hits[at])
+        of_few = is_of_few(hits[at])
         found.append(Examined(read, candidate, signs, group, row is not None, is_contrary, joint, of_few))
     return found
 

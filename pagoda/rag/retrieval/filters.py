@@ -8,6 +8,7 @@ tags, one must fulfil it. All of the conditions must hold; "$and", "$or" and "$n
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -38,8 +39,8 @@ _SIGNS = {
     "not in": "nin",
 }
 _MAX_DEPTH = 8
-_MOST_VALUES = 5
-"""That are told of a field."""
+_MOST_VALUES, _LONGEST_VALUE = 5, 120
+"""That are told of a field; characters of each that are told and compared."""
 _NEGATED = {"ne": "eq", "nin": "in"}
 _CONDITION = re.compile(r"\s*(.+?)\s*(==|!=|>=|<=|\^=|\*=|=|>|<|\s(?:not\s+)?in\s)\s*(.*)", re.DOTALL)
 _HELP = "expected NAME=VALUE, or one of != > >= < <= ^= (begins with) *= (contains) in, not in (values between commas)"
@@ -90,10 +91,31 @@ def known_values(chunks: Sequence[Chunk], where: Where) -> str:
         values = {written(value) for chunk in chunks for value in _values(chunk, name)}
         if not values:
             continue
-        likest = sorted(values, key=lambda value: (-max(_likeness(value, each) for each in wanted), value))
         more = "" if len(values) <= _MOST_VALUES else ", ..."
-        told.append(f"{name}: {', '.join(likest[:_MOST_VALUES])}{more}")
+        told.append(f"{name}: {', '.join(map(_cut, _likest(sorted(values), wanted)))}{more}")
     return "; ".join(told)
+
+
+def _likest(values: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Of many values those most like any wanted one, the likest first: only what may be among them is compared."""
+    comparing = [SequenceMatcher(None, b=each[:_LONGEST_VALUE].casefold()) for each in wanted[:_MOST_VALUES]]
+    best: list[tuple[float, int]] = []
+    for place, value in enumerate(values):
+        likeness = 0.0
+        least = best[0][0] if len(best) == _MOST_VALUES else -1.0
+        for matcher in comparing:
+            matcher.set_seq1(value[:_LONGEST_VALUE].casefold())
+            if matcher.real_quick_ratio() > least and matcher.quick_ratio() > least:
+                likeness = max(likeness, matcher.ratio())
+        # Of equals the first one is kept.
+        heapq.heappush(best, (likeness, -place))
+        if len(best) > _MOST_VALUES:
+            heapq.heappop(best)
+    return [values[-place] for _, place in sorted(best, reverse=True)]
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
 
 
 def _asked(where: Where) -> Iterator[tuple[str, str]]:
@@ -105,10 +127,6 @@ def _asked(where: Where) -> Iterator[tuple[str, str]]:
             continue
         for entry in value.values() if isinstance(value, Mapping) else [value]:
             yield from ((name, written(each)) for each in (entry if isinstance(entry, list) else [entry]))
-
-
-def _likeness(value: str, wanted: str) -> float:
-    return SequenceMatcher(None, value.casefold(), wanted.casefold()).ratio()
 
 
 def parse_conditions(texts: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pagoda.rag.english import STOP_WORDS, stem
 from pagoda.rag.errors import RagError
 
 K1, B = 1.2, 0.6
-VERSION = 5
+VERSION = 6
 _DESCRIPTION = "description.json"
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")

@@ -25,9 +25,11 @@ from pagoda.rag.words import words_in
 # in a number, which may be that of a chapter, and of files that have nothing to do with each other by their names.
 _SAME_VERSIONED, _SAME_PAGE, _SAME_TEXT = 0.4, 0.7, 0.95
 _DIGITS = re.compile(r"\d+(?:\.\d+)*")
-# A part of a path that is a version and no chapter: v2, 1.4, release-3, 版本2.
+# A part of a path that is a version and no chapter nor a month or a day: v2, 1.4, release-3, 版本2, but not 2024.05.
+_MONTH = r"(?:19|20)\d\d\.(?:0\d|1[0-2]\.\d\d)(?:[/.]|$)"
 _VERSION_PART = re.compile(
-    r"(?:^|/)(?:v|ver|version|release|rel|版本)?[-_ ]?(?:(?<=[a-z本_ -])\d+|\d+(?:\.\d+)+)(?=/|$)", re.IGNORECASE
+    rf"(?:^|/)(?!{_MONTH})(?:v|ver|version|release|rel|版本)?[-_ ]?(?:(?<=[a-z本_ -])\d+|\d+(?:\.\d+)+)(?=/|$)",
+    re.IGNORECASE,
 )
 _NAMED_VERSION = re.compile(r"\b[vV]?(\d+(?:\.\d+)+|\d+)\b")
 

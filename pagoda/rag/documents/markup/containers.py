@@ -14,6 +14,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pagoda.rag.documents.fences import Fences
+
 _TAB = re.compile(r"""\s*===[!+]?\s+(?:"([^"]+)"|'([^']+)')\s*""")
 _NOTE = re.compile(r"""\s*(?:!!!|\?\?\?\+?)\s*([\w-]+)(?:\s+[\w-]+)*(?:\s+(?:"([^"]*)"|'([^']*)'))?\s*""")
 _COLONS = re.compile(r"\s*(:{3,})\s*(?:\{?([A-Za-z][\w-]*)\}?)?\s*(.*?)\s*")
@@ -21,10 +23,12 @@ _LAST_COLONS = re.compile(r"\s*(:{3,})\s*")
 _ATTRIBUTE = r"""\s(?:%s)\s*=\s*\{?\s*(?:"([^"]+)"|'([^']+)'|`([^`]+)`)"""
 _NAMED, _VALUED = (re.compile(_ATTRIBUTE % names) for names in ("label|title", "value"))
 _TAG = re.compile(r"\s*<([A-Z]\w*)(\s[^<>]*[^<>/\s]|\s*)\s*>\s*")
+_ONE_LINE = re.compile(r"\s*<([A-Z]\w*)(\s[^<>]*[^<>/\s])\s*>(.*)</\1>\s*")
 _SUMMARY = re.compile(r"\s*(?:<details[^<>]*>)?\s*<summary[^<>]*>\s*(.+?)\s*</summary>\s*", re.IGNORECASE)
 _INLINE_TAG = re.compile(r"</?\w+[^<>]*>")
-_FENCE = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)")
 _INDENT, _TAB_WIDTH, _LINES_OF_TAG = 4, 4, 8
+_MOST_OPEN, _LONGEST_MARK = 32, 4_000
+"""Parts in one another, and characters of what opens one: more is text, for the time must not outgrow the page."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class NamedParts:
     named: list[PartEdge] = field(default_factory=list)
     depths: dict[int, int] = field(default_factory=dict)
     _open: list[_Open] = field(default_factory=list)
-    _fence: str = ""
+    _fences: Fences = field(default_factory=Fences)
 
     @classmethod
     def of(cls, lines: Sequence[str]) -> NamedParts:
@@ -71,26 +75,17 @@ class NamedParts:
             if depth := parts._depth:
                 parts.depths[number] = depth
             line = _dedented(raw, _INDENT * sum(1 for part in parts._open if part.indent))
-            if not parts._is_code(line) and not parts._closes(number, line):
+            if not parts._fences.told(line) and not parts._closes(number, line):
                 line = parts._opened(number, raw, line, text, last)
-            elif not parts._fence and _is_closing(line):
+            elif not parts._fences.in_code and _is_closing(line):
                 line = ""
             parts.lines.append(line)
+        parts.named = [edge for edge in parts.named if edge.line < len(text)]
         return parts
 
     @property
     def _depth(self) -> int:
         return sum(part.is_named for part in self._open)
-
-    def _is_code(self, line: str) -> bool:
-        """Whether a line is one of a block of code, or opens or closes one."""
-        fence = _FENCE.fullmatch(line)
-        if self._fence:
-            if fence is not None and not fence[2] and fence[1].startswith(self._fence):
-                self._fence = ""
-            return True
-        self._fence = fence[1] if fence is not None else ""
-        return fence is not None
 
     def _close_indented(self, number: int, raw: str) -> None:
         """End the parts that a line is no longer indented for."""
@@ -100,7 +95,7 @@ class NamedParts:
         for place, part in enumerate(self._open):
             if part.indent > indent:
                 self._close(number, place)
-                self._fence = ""
+                self._fences = Fences()
                 return
 
     def _closes(self, number: int, line: str) -> bool:
@@ -109,7 +104,8 @@ class NamedParts:
         for place in range(len(self._open) - 1, -1, -1):
             wanted = self._open[place].closing
             if wanted and (closing == wanted or (wanted.startswith("</") and closing.endswith(wanted))):
-                self._close(number, place)
+                # What stands before a closing tag in its line is still of the part.
+                self._close(number + (closing != wanted), place)
                 return True
         return False
 
@@ -122,8 +118,13 @@ class NamedParts:
 
     def _opened(self, number: int, raw: str, line: str, lines: list[str], last: dict[str, int]) -> str:
         """What stands in place of a line, which may open a part."""
-        if (tab := _TAB.fullmatch(line)) or (note := _NOTE.fullmatch(line)):
+        if len(self._open) >= _MOST_OPEN or len(line) > _LONGEST_MARK:
+            return line
+        tab, note = _TAB.fullmatch(line), _NOTE.fullmatch(line)
+        if tab or note:
             name = _first(tab.groups()) if tab else _first(note.groups()[1:]) if note else ""
+            if not _has_body(number, lines):
+                return name or line
             told = name or (note[1].capitalize() if note else "")
             return self._begin(number, _Open(bool(name), indent=_indent(raw) + _INDENT), told)
         if (colons := _COLONS.fullmatch(line)) and (colons[2] or colons[3]) and last.get(colons[1], -1) > number:
@@ -133,8 +134,10 @@ class NamedParts:
         if (summary := _SUMMARY.fullmatch(line)) and last.get("</details>", -1) > number:
             name = _INLINE_TAG.sub("", summary[1]).strip()
             return self._begin(number, _Open(bool(name), closing="</details>"), name)
+        if (tag := _ONE_LINE.fullmatch(line)) and (name := _tag_name(tag)):
+            return f"{name}: {tag[3].strip()}"
         whole = _whole_tag(number, line, lines)
-        tag = _TAG.fullmatch(whole)
+        tag = _TAG.fullmatch(whole) if len(whole) <= _LONGEST_MARK else None
         if tag and (name := _tag_name(tag)) and last.get(f"</{tag[1]}>", -1) > number:
             for below in range(number + 1, number + 1 + whole.count("\n")):
                 lines[below] = ""
@@ -160,8 +163,14 @@ def _last_closings(lines: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def _has_body(number: int, lines: Sequence[str]) -> bool:
+    """Whether what follows a line is indented under it; else its signs may be a person's ("!!! never mix them")."""
+    below = next((lines[at] for at in range(number + 1, len(lines)) if lines[at].strip()), "")
+    return _indent(below) >= _indent(lines[number]) + _INDENT
+
+
 def _is_closing(line: str) -> bool:
-    return _LAST_COLONS.fullmatch(line) is not None or re.fullmatch(r"\s*</[A-Z]\w*>\s*", line) is not None
+    return _LAST_COLONS.fullmatch(line) is not None or re.fullmatch(r"\s*</(?:[A-Z]\w*|details)>\s*", line) is not None
 
 
 def _whole_tag(number: int, line: str, lines: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pagoda.errors import MissingExtraError
-from pagoda.rag.documents.document import Document, Heading, heading_title, struck_warnings
+from pagoda.rag.documents.document import ADDRESS, Document, Heading, heading_title, struck_warnings
 from pagoda.rag.documents.markup.containers import NamedParts
 from pagoda.rag.documents.markup.front_matter import split_front_matter
 from pagoda.rag.documents.places import Mark, Places, line_starts
@@ -26,9 +26,10 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 # Code within a line; a link to what is defined elsewhere; its definition.
-_LINK = re.compile(r"`+[^`]+`+|!?\[(?P<text>[^\[\]]+)\](?:\[(?P<name>[^\[\]]*)\])?(?![(\[:])")
+_LINK = re.compile(r"`+(?:[^`\n]|\n(?![ \t]*\n))+`+|!?\[(?P<text>[^\[\]]+)\](?:\[(?P<name>[^\[\]]*)\])?(?![(\[:])")
 _DEFINITION = re.compile(
-    r"^ {0,3}\[([^\[\]\n]+)\]:[ \t]*\n?[ \t]*\S+(?:[ \t]*\n?[ \t]*[\"'(][^\n]*[\"')])?[ \t]*$", re.MULTILINE
+    rf"^ {{0,3}}\[([^\[\]\n]+)\]:[ \t]*+(?:\n[ \t]*+)?{ADDRESS}(?:[ \t]*+(?:\n[ \t]*+)?[\"'(][^\n]*[\"')])?[ \t]*+$",
+    re.MULTILINE,
 )
 _LEVELS = 7
 """Of headings in a part that has a name, with that name."""

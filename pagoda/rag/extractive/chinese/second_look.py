@@ -24,6 +24,7 @@ from pagoda.rag.extractive.showing.second_look import (
     PassageLook,
     SecondLook,
     bounded,
+    is_of_few,
     read_passage_weights,
     read_second_look,
 )
@@ -114,13 +115,12 @@ def chinese_confidence(
 def read_look(look: ChineseLook, hit: Hit, others: Sequence[Hit]) -> ChineseReadLook:
     """With what was read of a passage and of the others."""
     beside = max((other.parts.get(ANSWERS, -_FAR) for other in others), default=-_FAR)
-    apart = hit.parts.get("stands_out")
     return ChineseReadLook(
         **asdict(look),
         joint=bounded(hit.parts[ANSWERS]),
         beside=bounded(beside),
-        stands_out=USUALLY_APART if apart is None else apart,
-        few=float(apart is None),
+        stands_out=hit.parts.get("stands_out", USUALLY_APART),
+        few=float(is_of_few(hit)),
     )
 
 

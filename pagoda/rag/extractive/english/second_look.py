@@ -25,6 +25,7 @@ from pagoda.rag.extractive.showing.second_look import (
     PassageLook,
     SecondLook,
     bounded,
+    is_of_few,
     read_passage_weights,
     read_second_look,
 )
@@ -36,15 +37,6 @@ USUALLY_APART = 0.1
 """By how much a vector score stands out where no retriever tells it: about the mean of questions to manuals."""
 USUALLY_SECOND = -2.0
 """Log-odds of the next best passage where there is none: nothing is known then, and so about the mean."""
-
-
-def is_of_few(hit: Hit) -> bool:
-    """Whether it was found among so few that none stands out: a person's first notes, or what a filter leaves.
-
-    What is asked of them is mostly there, in the one passage that speaks of it; the first look, which was fitted to
-    the best of hundreds, is far too doubtful of them.
-    """
-    return "stands_out" not in hit.parts
 
 
 @dataclass(frozen=True)

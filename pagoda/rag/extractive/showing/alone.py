@@ -42,7 +42,8 @@ _WHEN = (
 _HOLDS_TIME = re.compile(rf"\d|{_UNIT}|{_WHEN}|{_UNIT_CHINESE}|{_NUM}|[时前后内起日年月]|期间|立即|随时|一旦", re.I)
 _HOLDS_NUMBER = re.compile(
     rf"\d|\b(?:{_SPELT}|zero|no|none|single|once|twice|both|all|any|un\w*limited|half|double|several|dozens?|hundreds?"
-    r"|thousands?|millions?|billions?|\w+teen|\w+ty|an?|infinite\w*|free)\b|[零〇一二两俩三四五六七八九十百千万亿半双单无不全免]",
+    r"|thousands?|millions?|billions?|(?:thir|four|fif|six|seven|eigh|nine)teen"
+    r"|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|an?|infinite\w*|free)\b|[零〇一二两俩三四五六七八九十百千万亿半双单无不全免]",
     re.I,
 )
 _AMOUNTS_IN_NAMES = re.compile("[几多]")
@@ -62,12 +63,25 @@ class _Asked:
     pattern: re.Pattern[str]
 
 
+# "When it rains, who sweeps?" asks for a person.
+_WHEN_ASKED = r"when\b(?!\s+(?:an?|the|this|that|i|it|you|we|they|he|she|there|my|our|your)\b[^,?]*,)"
+_ALSO_ASKED = re.compile(
+    r"(?:\b(?:and|or)\b|,|&)\s*(?:(?:at|on|in|from|by|for|to)\s+)?(?:who\w*|when|where|why|how|what|which)\b", re.I
+)
+_ASKED_IN_CHINESE = (
+    "[谁誰]|哪位",
+    "什[么麼]时|什麼時|[何几]时|何時|几[点號号月]|哪一?[天日年月周]|[周期拜]几",
+    "多少|几个",
+    "哪[里裡儿兒]|何[处處]",
+    "为什|為什|为何",
+)
+_NAMED_LIKE_TIME = re.compile(r"\b(?:April|May|June|August|Dawn|Summer)\s+(?!Day|Week|Night|Morning)[A-Z][a-z]+")
 _KINDS = (
     _Asked("person", re.compile(r"^\W*(?:(?:so|and|but)\s+)?(?:by |from |to |with )?who(?:m|se)?\b|谁|誰|哪位", re.I)),
     _Asked(
         "time",
         re.compile(
-            r"^\W*(?:(?:so|and|but)\s+)?(?:(?:since|until|by|from|on|at|in)\s+)?(?:when\b|(?:what|which) "
+            rf"^\W*(?:(?:so|and|but)\s+)?(?:(?:since|until|by|from|on|at|in)\s+)?(?:{_WHEN_ASKED}|(?:what|which) "
             r"(?:times?|days?|dates?|months?|years?|hours)\b)|什么时[候间]|什麼時[候間]|何时|何時|几[点点號号月]|哪一?[天日年月周]|(?:周|星期|礼拜)几",
             re.I,
         ),
@@ -83,6 +97,16 @@ def kind_sought(question: str) -> str:
     ['person', 'person', 'time', 'time', 'number', '']
     """
     return next((kind.name for kind in _KINDS if kind.pattern.search(question)), "")
+
+
+def asks_for_several(question: str) -> bool:
+    """Whether a question asks for more than one thing, so that no words of one kind are all of the answer.
+
+    >>> [asks_for_several(q) for q in ("When and where is it?", "谁在什么时候打扫？", "Who swept and mopped it?")]
+    [True, True, False]
+    """
+    in_chinese = sum(re.search(pattern, question) is not None for pattern in _ASKED_IN_CHINESE)
+    return in_chinese > 1 or _ALSO_ASKED.search(question) is not None
 
 
 def holds_what_is_sought(question: str, text: str, sentence: Span, span: Span) -> bool:
@@ -108,14 +132,16 @@ def holds_what_is_sought(question: str, text: str, sentence: Span, span: Span) -
 def is_of_kind(kind: str, words: str) -> bool:
     """Whether words hold a time or a number, or may be a person's name or office.
 
-    >>> [is_of_kind("person", words) for words in ("Ann", "the secretary", "every Friday", "2007", "每周五上午")]
+    >>> [is_of_kind("person", words) for words in ("Ann", "April Jones", "every Friday", "2007", "每周五上午")]
     [True, True, False, False, False]
     """
     if kind == "time":
         return _HOLDS_TIME.search(words) is not None
     if kind == "number":
         return _HOLDS_NUMBER.search(words) is not None
-    return kind != "person" or (re.search(r"[^\W\d_]", words) is not None and not _has_time(words))
+    if kind != "person":
+        return True
+    return re.search(r"[^\W\d_]", words) is not None and not _has_time(_NAMED_LIKE_TIME.sub("", words))
 
 
 def is_in_clause_asked_about(question: str, text: str, sentence: Span, span: Span) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from pagoda.rag.documents.fences import Fences
+
 _PART = re.compile(
     r"^[ \t]*(?:[-*+•·‣▪]\s|\d{1,3}[.)、]\s?\D|[a-z]\)\s|[（(]?[一二三四五六七八九十]{1,3}[）、]|[（(]\d{1,3}[）)]"
     r"|#{1,6}\s|\||>|```|~~~|\$\s|!!!|\.\.\s|:\w+:|\{\{|</?\w)"
@@ -16,12 +18,13 @@ _PART = re.compile(
 LEADS_IN = re.compile(r"[:：][*_`\s]*$")
 """The end of what leads to a list, a table or code."""
 _ENDS = re.compile(r"[.!。！；;…][\"'”’」』)）\]*_`》]*(?:\[\d+\])*$")
-_FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 _ROW = re.compile(r"^[^\n]*?\S:\s?\S[^\n]*; \S|^[^\s:：][^:：\n]{0,40}[:：]\s?\S")
 
 
-def is_prose(text: str, start: int, end: int) -> bool:
+def is_prose(text: str, start: int, end: int, begins_in_code: bool = False) -> bool:
     """Whether the sentence at these characters of a text can be read without what stands around it.
+
+    begins_in_code: as the text itself does
 
     >>> text = "Not supported:\\n\\n- savepoints\\n\\nTransactions are supported."
     >>> is_prose(text, 16, 28), is_prose(text, 30, len(text)), is_prose(text, 0, 14)
@@ -31,7 +34,7 @@ def is_prose(text: str, start: int, end: int) -> bool:
     line_end = text.find("\n", end)
     line = text[line_start : line_end if line_end >= 0 else len(text)]
     sentence = text[start:end]
-    if _PART.match(line) or _PART.match(sentence) or LEADS_IN.search(sentence) or in_code(text, start):
+    if _PART.match(line) or _PART.match(sentence) or LEADS_IN.search(sentence) or in_code(text, start, begins_in_code):
         return False
     if LEADS_IN.search(text[:start].rstrip()) or text[line_start:start].count("\t") or line.startswith("    "):
         return False
@@ -43,5 +46,12 @@ def in_code(text: str, place: int, begins_in_code: bool = False) -> bool:
 
     >>> in_code("Run:\\n```\\nls\\n```\\nDone.", 10), in_code("Run:\\n```\\nls\\n```\\nDone.", 18)
     (True, False)
+    >>> in_code("````md\\n```sh\\nls\\n```\\n# a\\n````", 22)
+    True
     """
-    return (len(_FENCE.findall(text[:place])) + begins_in_code) % 2 == 1
+    if "```" not in text and "~~~" not in text:
+        return begins_in_code
+    fences = Fences(begins_in_code)
+    for line in text[:place].split("\n"):
+        fences.told(line)
+    return fences.in_code

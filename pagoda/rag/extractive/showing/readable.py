@@ -10,30 +10,38 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-_FENCE = re.compile(r"^\s*(`{3,}(?=[^`]*$)|~{3,})\s*(.*)$")
+from pagoda.rag.documents.document import ADDRESS
+from pagoda.rag.documents.fences import Fences
+
 _TABLE_ROW = re.compile(r"^\s*\|.*\|\s*$|^\s*\|.*\|")
 _TABLE_RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _CODE_SPAN = re.compile(r"(`+[^`]+`+)")
 _HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|small|span|strong|sub|summary|sup|u|ul"
 # Marks stand at the edges of Latin words, and anywhere in Chinese, which has no blanks; underscores only where no word
-# goes on, in any script (CommonMark's flanking, but that 2*3*4 is no emphasis).
-_LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\])", r"(?![A-Za-z0-9_*])"
+# goes on, in any script (CommonMark's flanking, but that 2*3*4, **/*.py and __init__.py are no emphasis).
+_LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\/])", r"(?![A-Za-z0-9_*])"
+# A path may stand between stars, and a pattern of paths begins with some.
+_OPENS = r"(?:(?=[^\s*/])|(?=/[^\s*]+\*))"
+# Of a component; List<String> and a type's <T extends Bar = Baz> have none.
+_ATTRIBUTES = r"""\s[^<>]*=\s*["'{][^<>]*"""
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\{\{[<%].*?[>%]\}\}|<!--.*?-->"), ""),
     (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\((?:[^()]|\([^()]*\))*\)"), r"\1"),
     (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
     (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
-    (re.compile(r"</?[A-Z]\w*(?:\s[^<>]*=[^<>]*/?|\s*/)>|</[A-Z]\w*>|^\s*<[A-Z]\w*>\s*$", re.MULTILINE), ""),
-    (re.compile(_LEFT + r"(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(_LEFT + r"(\*{1,2})(?=[^\s*])(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(r"(?<!\w)(__|_)(?=[^\s_])([^_]+?)(?<=[^\s_])\1(?!\w)"), r"\2"),
+    (re.compile(rf"<([A-Z]\w*){_ATTRIBUTES}(?<!/)>(.*?)</\1>", re.DOTALL), r"\2"),
+    (re.compile(rf"<[A-Z]\w*(?:{_ATTRIBUTES}|\s*/)>|^\s*</?[A-Z]\w*>\s*$", re.MULTILINE), ""),
+    (re.compile(_LEFT + r"(\*{1,3})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(_LEFT + r"(\*{1,2})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    (re.compile(r"(?<![\w./])__(?=[^\s_])([^_]+?)(?<=[^\s_])__(?![\w(/]|\.\w| =)"), r"\1"),
+    (re.compile(r"(?<!\w)_(?=[^\s_])([^_]+?)(?<=[^\s_])_(?!\w)"), r"\1"),
     (re.compile(r"(?<![A-Za-z0-9_=)\]])==(?=[^\s=])([^=\n]+?)(?<=[^\s=])==(?![\w=])"), r"\1"),
     (re.compile(r":(?:material|octicons|fontawesome|simple)-[a-z0-9-]+:(?:\{[^{}\n]*\})? ?"), ""),
 )
 _UNDERLINE = re.compile(r"^ {0,3}(?:=+|-{2,})\s*$")
 _RULE = re.compile(r"^\s*([-*_])(?:[ \t]*\1){2,}\s*$")
-_REFERENCE = re.compile(r"^ {0,3}\[[^\]\n]+\]:\s*\S+(?:\s+[\"'(].*)?$")
+_REFERENCE = re.compile(rf"^ {{0,3}}\[[^\]\n]+\]:\s*{ADDRESS}(?:\s+[\"'(].*)?$")
 _ITEM = re.compile(r"^\s*(?:[-*+]|\d{1,3}[.)])\s|^\s*(?:#{1,6}\s|>)|^\s*$")
 _ROLE = re.compile(r":[a-z:+-]+:(?=`)")
 _ROLE_WITH_TARGET = re.compile(r":[a-z:+-]+:`([^`<]+?)\s*<[^`>]+>`")
@@ -90,30 +98,16 @@ def _cuts_word(text: str, start: int, end: int) -> bool:
 def _told(lines: Sequence[str], in_code: bool) -> Iterator[str]:
     """Code as it stands, and what stands between it read."""
     prose: list[str] = []
-    for line, is_code in _fenced(lines, in_code):
-        if is_code:
-            yield from _prose(prose)
-            prose = []
-            yield line
-        else:
-            prose.append(line)
-    yield from _prose(prose)
-
-
-def _fenced(lines: Sequence[str], in_code: bool) -> Iterator[tuple[str, bool]]:
-    """(line, whether it is code), without the fences: one that was opened closes with as many of its signs or more."""
-    # Of a block that began before the text any fence without a word is the last.
-    opened = "?" if in_code else ""
+    fences = Fences(in_code)
     for line in lines:
-        fence = _FENCE.match(line)
-        if fence is None or (opened and fence[2]):
-            yield line, bool(opened)
-        elif not opened:
-            opened = fence[1]
-        elif opened == "?" or fence[1].startswith(opened):
-            opened = ""
-        else:
-            yield line, True
+        match fences.told(line):
+            case "code":
+                yield from _prose(prose)
+                prose = []
+                yield line
+            case "":
+                prose.append(line)
+    yield from _prose(prose)
 
 
 def _prose(lines: Sequence[str]) -> Iterator[str]:

@@ -34,9 +34,13 @@ _WANTS_VALUE = re.compile(
     r"\bhow (?:many|much)\b|\bwhat(?:['’]s| is| are| was| were)\b|多少|几|幾|[是为為]什[么麼]", re.IGNORECASE
 )
 _WANTS_PERSON = re.compile(r"\bwho(?:m|se)?\b|谁|誰", re.IGNORECASE)
+_OF_CLOCK = r"(?<=\d)[:：](?=\d)"
 _LABELLED = re.compile(
-    r"\s*(?:[-*+•]\s+)?[*_]*([^:：;|\n]{1,40}?)[*_]*[:：][*_]*\s*([^\s:：][^\n:：]*?)[;；,，.。]?\s*"
+    rf"\s*(?:[-*+•]\s+)?[*_]*([^:：;|\n]{{1,40}}?)[*_]*(?!{_OF_CLOCK})[:：](?!//)[*_]*\s*"
+    rf"([^\s:：](?:[^\n:：]|{_OF_CLOCK})*?)[;；,，.。]?\s*"
 )
+_NOT = re.compile(r"\b(?:not|no|never)\b|n['’]t\b|[不没沒非]", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
 _ASKS_VALUE = re.compile(
     r"^\W*(?:(?:so|and|but)\s+)?(?:who|what|when|which \w+)(?:['’]s|\s+(?:is|are|was|were))\b"
     "|谁|誰|什[么麼]|多少|几|哪(?![里儿])",
@@ -88,10 +92,14 @@ def is_one_of_several(question: str, text: str, sentences: Sequence[Span], at: i
 
 
 def looked_up(question: str, text: str, sentences: Sequence[Span], place: Span, heading: str = "") -> Span | None:
-    """The row at `place`, or the labelled line of these sentences, that a question asks for by all of its words."""
+    """The row at `place`, or the labelled line of these sentences, that a question asks for by all of its words.
+
+    None where several lines have that label: what stands between them says of what each is.
+    """
     if is_looked_up(question, text[slice(*place)], heading):
         return place
-    return next((span for span in sentences if is_asked_by_label(question, text[slice(*span)], heading)), None)
+    lines = [span for span in sentences if is_asked_by_label(question, text[slice(*span)], heading)]
+    return lines[0] if len(lines) == 1 else None
 
 
 def is_looked_up(question: str, row: str, heading: str = "") -> bool:
@@ -107,7 +115,7 @@ def is_looked_up(question: str, row: str, heading: str = "") -> bool:
     [False, False]
     """
     found = _Row(row)
-    if len(found.cells) < 2 or not found.fits(question):
+    if len(found.cells) < 2 or not found.fits(question) or _has_other_number(question, row, heading):
         return False
     asked = content(question)
     columns = [name for name in found.columns[1:] if _is_asked(name, asked)]
@@ -132,6 +140,8 @@ def is_asked_by_label(question: str, line: str, heading: str = "") -> bool:
     found = _LABELLED.fullmatch(line)
     if found is None or not _ASKS_VALUE.search(question):
         return False
+    if _has_other_number(question, line, heading) or _NOT.search(question.replace(found[1], "")):
+        return False
     label, value = content(found[1]), found[2]
     is_short = len(value.split()) <= _MOST_WORDS and len("".join(HAN_RUN.findall(value))) <= _MOST_HAN
     if not label or not is_short or label <= _OF_ANYTHING or not is_of_kind(kind_sought(question), value):
@@ -147,6 +157,11 @@ def _beside(question: str, names: Sequence[str]) -> frozenset[str]:
         rest = rest.replace(name, " ") if name and HAN_RUN.search(name) else rest
     rest = _LACKS.sub(" ", HAN_RUN.sub(lambda run: _NEGATED_HAN.sub(" ", run[0]), rest))
     return content(rest) - frozenset().union(*map(content, names))
+
+
+def _has_other_number(question: str, *told: str) -> bool:
+    """Whether a question has a number, a year perhaps, that nothing of what is told has."""
+    return not {*_NUMBER.findall(question)} <= {*_NUMBER.findall(" ".join(told))}
 
 
 def _rows_asked_for(question: str, text: str, sentences: Sequence[Span], at: int) -> list[int]:

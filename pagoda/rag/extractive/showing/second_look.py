@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagoda.errors import ConfigError
+from pagoda.rag.documents.document import Hit
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -24,6 +25,15 @@ NEAR = 0.75
 """Of the largest share of the question that a sentence holds: those that hold as much speak of it."""
 _MOST = 8.0
 _MOST_LOGIT = 30.0
+
+
+def is_of_few(hit: Hit) -> bool:
+    """Whether it was found among so few that none stands out: a person's first notes, or what a filter leaves.
+
+    What is asked of them is mostly there, in the one passage that speaks of it; the first look, which was fitted to
+    the best of hundreds, is far too doubtful of them.
+    """
+    return "stands_out" not in hit.parts
 
 
 def bounded(log_odds: float) -> float:

@@ -15,6 +15,7 @@ from typing import Literal
 from pagoda.rag.content_words import content
 from pagoda.rag.extractive.showing.alone import (
     answering_as_well,
+    asks_for_several,
     holds_what_is_sought,
     is_in_clause_asked_about,
     whole_words,
@@ -47,6 +48,7 @@ class Candidate:
     key: the sentence that is asked about; contested: another one may be as well
     is_ruled_out: the words are of a row that says it is not what is asked for
     asked: the question's words that carry meaning; question: itself
+    begins_in_code: whether the text begins in a fenced block
     """
 
     text: str
@@ -58,6 +60,7 @@ class Candidate:
     is_ruled_out: bool = False
     asked: frozenset[str] = frozenset()
     question: str = ""
+    begins_in_code: bool = False
 
 
 def shown(
@@ -69,12 +72,13 @@ def shown(
     if form == "words" and (others := answering_as_well(found.question, found.text, found.sentences, at)) != [at]:
         return _together(found, others, sentence_is_sure and not found.is_ruled_out)
     undecided = not sentence_is_sure or found.is_ruled_out or (form == "polar" and found.contested)
-    if form == "block" or undecided or not _reads_alone(found.text, sentence):
+    if form == "block" or undecided or not _reads_alone(found, sentence):
         return passage(form, found, words_are_likely=words_are_likely or sentence_is_sure)
     marked = _marked(form, found, sentence)
     whole = with_what_goes_on(found, at, found.asked)
     left, right = marked[0] - sentence[0], marked[1] - sentence[0]
     alone = form == "words" and span_is_sure and whole == sentence and marked != sentence
+    alone = alone and not asks_for_several(found.question)
     alone = alone and is_in_clause_asked_about(found.question, found.text, sentence, marked)
     governed = governs(found.heading) or is_governed(found.text[slice(*sentence)], left, right)
     if alone and right - left <= LONGEST_SPAN and not governed:
@@ -86,7 +90,7 @@ def _together(found: Candidate, places: Sequence[int], are_enough: bool) -> Show
     """The sentences that answer with what stands between them; the passage where one of them does not read alone."""
     told = [found.sentences[place] for place in places]
     first, last = told[0][0], told[-1][1]
-    if are_enough and all(_reads_alone(found.text, sentence) for sentence in told):
+    if are_enough and all(_reads_alone(found, sentence) for sentence in told):
         last = with_what_goes_on(found, places[-1], found.asked)[1]
         return Showing("sentence", (with_what_goes_on(found, places[0], found.asked)[0], last), (first, told[-1][1]))
     return Showing("passage", (0, len(found.text)), (first, last))
@@ -169,5 +173,6 @@ def _may_be_marked(text: str, span: Span) -> bool:
     return start < end and is_bare(text, start, end)
 
 
-def _reads_alone(text: str, sentence: Span) -> bool:
-    return is_prose(text, *sentence) and not is_question(text[slice(*sentence)])
+def _reads_alone(found: Candidate, sentence: Span) -> bool:
+    is_whole = is_prose(found.text, *sentence, found.begins_in_code)
+    return is_whole and not is_question(found.text[slice(*sentence)])

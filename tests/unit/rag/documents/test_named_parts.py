@@ -121,10 +121,44 @@ def test_lines_stay_those_of_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a ::: b", ":::note\nnever closed", '<Card title="x">\nnever closed', "x ??? y", "==="]
+    "text",
+    [
+        "a ::: b",
+        ":::note\nnever closed",
+        "!!! never mix these\n??? really\n\nNo.",
+        "[Ann]: yes\n[张三]: 我们下午见",
+        '<Card title="x">\nnever closed',
+        "x ??? y",
+        "===",
+    ],
 )
 def test_what_is_no_mark_or_is_never_closed_stays(text: str) -> None:
     assert load_bytes(text.encode(), "a.md").text == text
+
+
+def test_what_stands_before_a_closing_tag_is_still_of_its_part() -> None:
+    found = chunks('# A\n\n<Tab title="Ann">\n\nShe is in.\n\nShe waits.</Tab>\n\n<Tab title="Bob">\n\nHe runs.</Tab>')
+    assert [(chunk.section, "waits" in chunk.text) for chunk in found] == [("A > Ann", True), ("A > Bob", False)]
+
+
+def test_a_title_above_nothing_is_text_without_its_marks() -> None:
+    assert load_bytes(b'# A\n\n!!! danger "No SQLite"\n\nText.\n', "a.md").text == "# A\n\nNo SQLite\n\nText.\n"
+    assert [chunk.section for chunk in chunks('# A\n\n!!! danger "No SQLite"\n\nText.\n')] == ["A"]
+
+
+def test_a_part_in_one_line_keeps_its_name() -> None:
+    found = chunks(
+        '# A\n\n<TabItem value="win" label="Windows">Use winget.</TabItem>\n<Tab title="Mac"> Brew. </Tab>\n'
+    )
+    assert found[0].text == "# A\n\nWindows: Use winget.\nMac: Brew."
+
+
+def test_the_time_that_a_page_takes_grows_with_the_page() -> None:
+    # Either took a minute or more.
+    document = load_bytes(
+        ("::: a\n" * 20_000 + f"<T{' ' * 300_000}x\n:::\n[x]: y{' ' * 30_000}z\n\n[x]: z/\n").encode(), "a.md"
+    )
+    assert document.text.rstrip().endswith("z")
 
 
 def test_links_to_what_is_defined_elsewhere_are_their_words() -> None:

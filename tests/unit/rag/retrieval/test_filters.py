@@ -8,7 +8,7 @@ import pytest
 
 from pagoda.errors import InvalidRequestError
 from pagoda.rag.documents.document import Chunk
-from pagoda.rag.retrieval.filters import filter_of, parse_conditions
+from pagoda.rag.retrieval.filters import filter_of, known_values, parse_conditions
 
 
 def chunk(source: str = "guide/a.md", **metadata: Any) -> Chunk:
@@ -125,3 +125,11 @@ def test_a_filter_of_many_levels_is_refused() -> None:
         where = {"$not": where}
     with pytest.raises(InvalidRequestError, match="levels"):
         filter_of(where)
+
+
+def test_of_very_many_and_long_values_the_likest_are_told_at_once() -> None:
+    chunks = [Chunk(str(n), f"guide/page-{n}.md", "T", 0, 1, 1, metadata={"note": "x" * 9_999}) for n in range(5_000)]
+    # It took a minute or more.
+    told = known_values(chunks, {"path": "page-1234.md" * 900, "note": "y"})
+    assert len(told) < 1_000
+    assert known_values(chunks, {"path": "guid/page-1234.md"}).startswith("path: guide/page-1234.md, ")

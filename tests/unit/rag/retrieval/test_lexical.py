@@ -38,6 +38,11 @@ def test_what_looks_like_a_form_of_an_irregular_verb_and_is_a_word_of_its_own_st
     )
 
 
+@pytest.mark.parametrize("word", ["bit", "led", "shot", "spoke", "rung", "felt", "thought"])
+def test_a_noun_that_a_verb_has_as_a_form_meets_its_plural(word: str) -> None:
+    assert stem(word) == stem(f"{word}s")
+
+
 def test_chinese_words_are_found_by_characters_and_their_pairs() -> None:
     assert tokenize("北京大学") == ["北", "京", "大", "学", "北京", "京大", "大学"]
 

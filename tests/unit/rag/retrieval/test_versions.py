@@ -120,3 +120,11 @@ def test_folders_are_versions_of_one_another_however_each_is_written(older: str,
 def test_folders_of_other_names_are_no_versions_of_one_another() -> None:
     pages = [hit("v1.4/install.md", PAGE.format(10)), hit("paid/install.md", PAGE.format(20))]
     assert len(without_copies("How large may an upload be?", pages, 5)) == 2
+
+
+def test_minutes_of_two_months_are_no_versions() -> None:
+    told = "The board met in the upper hall; {} took the chair and the {} was discussed, then voted on and {}."
+    texts = told.format("Ann Roth", "new roof", "approved"), told.format("Bo Lind", "yearly rent", "refused")
+    for folders, count in ((("2024.05", "2024.06"), 2), (("2024.5", "2024.6"), 1)):
+        pages = [hit(f"{folder}/minutes.md", text) for folder, text in zip(folders, texts, strict=True)]
+        assert len(without_copies("Who took the chair?", pages, 5)) == count

@@ -3,7 +3,7 @@
 import pytest
 
 from pagoda.rag.content_words import content
-from pagoda.rag.extractive.showing.alone import answering_as_well
+from pagoda.rag.extractive.showing.alone import answering_as_well, is_of_kind, kind_sought
 from pagoda.rag.extractive.showing.station import Candidate, Showing, shown
 from pagoda.rag.splitting.sentences import sentence_spans
 
@@ -111,3 +111,27 @@ def test_a_sentence_of_another_subject_does_not_come_along():
 )
 def test_what_is_said_of_another_thing_of_the_same_kind_does_not_come_along(question, text):
     assert answering_as_well(question, text, sentence_spans(text), 0) == [0]
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("When is it swept?", "time"),
+        ("When the bell rings, who sweeps it?", ""),
+        ("When is the hall open, please?", "time"),
+    ],
+)
+def test_when_asks_where_it_begins_no_clause(question, kind):
+    assert kind_sought(question) == kind
+
+
+def test_words_of_one_kind_are_not_all_of_what_asks_for_two():
+    text = "Ann opened the hall in 2007."
+    assert showing("Who opened the hall?", text, "Ann").kind == "span"
+    assert showing("Who opened the hall and when?", text, "Ann").kind == "sentence"
+    assert showing("谁在什么时候打扫大厅？", "大厅由老周打扫，每周五上午。", "老周").kind == "sentence"
+
+
+@pytest.mark.parametrize("words", ["the party", "Bristol city", "the canteen"])
+def test_words_that_end_as_numbers_do_are_none(words):
+    assert not is_of_kind("number", words)

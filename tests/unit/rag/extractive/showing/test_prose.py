@@ -41,3 +41,9 @@ def test_parts_of_lists_tables_code_and_what_leads_to_them_do_not(sentence):
 def test_a_row_that_names_its_columns_stands_alone():
     text = "City: Oslo; Mayor: Hansen\n\nCity: Bergen; Mayor: Berg"
     assert is_prose(text, 0, 25)
+
+
+def test_a_text_that_begins_in_code_has_prose_behind_the_fence_only():
+    text = "sets all.\n```\nIt is safe."
+    assert not is_prose(text, 0, 9, begins_in_code=True)
+    assert is_prose(text, 14, 25, begins_in_code=True)

@@ -8,6 +8,7 @@ from pagoda.rag.extractive.showing.records import (
     is_asked_by_label,
     is_looked_up,
     is_one_of_several,
+    looked_up,
     row_asked_for,
     rules_itself_out,
 )
@@ -169,7 +170,14 @@ def test_a_question_is_a_look_up_where_all_of_its_words_are_the_tables(question:
         ("Who is the treasurer?", "* Treasurer: every second Friday", "", False),
         ("When is the treasurer elected?", "* Treasurer: Danny O'Brien", "", False),
         ("Is Danny the treasurer?", "* Treasurer: Danny O'Brien", "", False),
-        ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "", True),
+        ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "", False),
+        ("Who was the treasurer in 1999?", "* Treasurer: Danny O'Brien", "Board of 1999", True),
+        ("Who is the treasurer in 2024?", "* Treasurer: Ann 5", "2024", True),
+        ("Who is not the treasurer?", "* Treasurer: Danny O'Brien", "", False),
+        ("谁不是财务？", "- 财务：李丽", "", False),
+        ("When is lunch?", "- Lunch: 12:30", "", True),
+        ("When is the meeting?", "Meeting at 12:30 was cancelled", "", False),
+        ("What is http?", "http://example.org", "", False),
         ("Who is the secretary?", "Secretary: the secretary keeps the minutes of all meetings of the board", "", False),
         ("What is the default?", "- default: 50", "", False),
         ("合唱团的社长是谁", "社长：王小明", "棋社", False),
@@ -179,10 +187,18 @@ def test_a_labelled_line_is_asked_for_by_all_words_of_a_question(question, line,
     assert is_asked_by_label(question, line, heading) is expected
 
 
+def test_of_several_lines_with_a_label_none_is_looked_up():
+    text = "Pool\nOpens: 8:00\nSauna\nOpens: 10:00"
+    lines = [(0, 4), (5, 16), (17, 22), (23, 35)]
+    assert looked_up("What are the opens?", text[:16], lines[:2], lines[1]) == lines[1]
+    assert looked_up("What are the opens?", text, lines, lines[1]) is None
+
+
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
         ("How many cups have the Maple Leafs won?", True),
+        ("How many cups have the Maple Leafs won in 2019?", False),
         ("How many cups do the Maple Leafs own?", True),
         ("How many cups have the Maple Leafs lost?", False),
         ("How many cups have the Blues won?", False),
