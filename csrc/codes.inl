@@ -430,13 +430,7 @@ static void multiply_codes_of(const Rows& rows, const Matrix& matrix, int64_t pa
     const auto* weight = static_cast<const uint8_t*>(matrix.weight);
     for (; panel < end; ++panel) {
         multiply_code_panel(rows, *matrix.codes, weight + panel * panel_bytes, first, last, partial);
-        for (int64_t row = first * CODE_ROWS; row < last * CODE_ROWS && row < rows.rows; ++row) {
-            const float* sums = partial + (row - first * CODE_ROWS) * PANEL;
-            if (matrix.largest)
-                matrix.largest[panel * rows.rows + row] = largest_of<Type>(matrix, panel, sums);
-            else
-                write_row<Type>(matrix, row, panel, sums);
-        }
+        write_sums<Type, 1>(rows, matrix, panel, first, last, CODE_ROWS, partial);
     }
 }
 

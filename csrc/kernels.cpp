@@ -29,18 +29,20 @@ const char* at(const void* from, int64_t elements, DType dtype) {
 
 char* at(void* from, int64_t elements, DType dtype) { return static_cast<char*>(from) + elements * element_bytes(dtype); }
 
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 // Whether this processor has AMX in bf16 and bytes, and the system gives this process its registers, which it asks for.
 bool may_use_tiles() {
+#if defined(__linux__)
     constexpr unsigned BF16_BIT = 1u << 22, TILE_BIT = 1u << 24, INT8_BIT = 1u << 25;
     constexpr unsigned long ASK_FOR_STATE = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
     constexpr unsigned ALL = BF16_BIT | TILE_BIT | INT8_BIT;
     return (d & ALL) == ALL && syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+#else
+    return false;
+#endif
 }
-#elif defined(__x86_64__)
-bool may_use_tiles() { return false; }
 #endif
 
 std::vector<const Ops*> available() {
