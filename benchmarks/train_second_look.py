@@ -97,11 +97,9 @@ class Overseen(ExtractiveAnswerer):
         super().__init__(ExtractiveSettings(min_confidence=0.0), joint=joint)
         self.last: list[Examined] = []
 
-    def ranked(
-        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], coverage: Coverage
-    ) -> list[Examined]:
+    def ranked(self, question: str, readings: Sequence[SpanReading], coverage: Coverage) -> list[Examined]:
         """As it is done, and kept."""
-        self.last = super().ranked(question, hits, readings, coverage)
+        self.last = super().ranked(question, readings, coverage)
         return list(self.last)
 
 

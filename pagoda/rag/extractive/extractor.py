@@ -192,10 +192,9 @@ class ExtractiveAnswerer:
         """
         if not question.strip():
             raise InvalidRequestError("the question is empty: give one with words", param="question")
-        read = self.read_hits(question, hits)
-        coverage, decision = coverage or coverage_of(question, read), load_decision()
+        coverage, decision = coverage or coverage_of(question, self.read_hits(question, hits)), load_decision()
         found: list[SpanReading] = []
-        for index, hit in enumerate(read):
+        for index, hit in enumerate(coverage.hits):
             asks = decision.asks_reader(group_of(_language(question, hit.text), coverage))
             own = self.read(question, index, hit.chunk) if asks else skimmed(question, coverage, index)
             if own is not None:
@@ -220,10 +219,9 @@ class ExtractiveAnswerer:
         """What is shown of what was read: the cheap half. coverage: of both, where it is known already."""
         if not readings:
             return NOTHING
-        form, read = form_of(question), self.read_hits(question, hits)
-        coverage = coverage or coverage_of(question, read)
-        found = self.ranked(question, hits, readings, coverage)
-        found[0] = self._read_closely(question, read, found[0], coverage)
+        form, coverage = form_of(question), coverage or coverage_of(question, self.read_hits(question, hits))
+        found = self.ranked(question, readings, coverage)
+        found[0] = self._read_closely(question, found[0], coverage)
         best, thresholds = found[0].reading, load_decision().thresholds[found[0].group]
         probability, usual = confidence(question, found, hits)
         least = usual if self.settings.min_confidence is None else self.settings.min_confidence
@@ -255,15 +253,12 @@ class ExtractiveAnswerer:
             or lacks_value(question, [place.chunk.heading + place.chunk.text for place in places]),
         )
 
-    def ranked(
-        self, question: str, hits: Sequence[Hit], readings: Sequence[SpanReading], coverage: Coverage
-    ) -> list[Examined]:
+    def ranked(self, question: str, readings: Sequence[SpanReading], coverage: Coverage) -> list[Examined]:
         """What was read in the order in which it would be shown. coverage: of the question and the hits that are read.
 
         The likeliest first, of equals the earlier hit; a row that says the contrary behind all others.
         """
-        read = self.read_hits(question, hits)
-        found = self.read_jointly(question, read, examined(question, read, readings, coverage))
+        found = self.read_jointly(question, coverage.hits, examined(question, coverage.hits, readings, coverage))
         return sorted(found, key=lambda each: (each.is_contrary, -each.probability))
 
     def read_jointly(self, question: str, hits: Sequence[Hit], found: Sequence[Examined]) -> list[Examined]:
@@ -275,9 +270,9 @@ class ExtractiveAnswerer:
             for each in found
         ]
 
-    def _read_closely(self, question: str, hits: Sequence[Hit], best: Examined, coverage: Coverage) -> Examined:
+    def _read_closely(self, question: str, best: Examined, coverage: Coverage) -> Examined:
         """The best passage, read where it was only skimmed; the row of a table that is looked up needs no reader."""
-        at = best.reading.hit_index
+        at, hits = best.reading.hit_index, coverage.hits
         if best.reading.is_read or best.is_looked_up or not (read := self.read(question, at, hits[at].chunk)):
             return best
         readings = self._of_focus(question, [read], coverage) if coverage.focus else [read]
