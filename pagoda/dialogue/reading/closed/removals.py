@@ -8,7 +8,6 @@ nothing off.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -94,14 +93,12 @@ def taken_off(plain: str, places: Sequence[Place]) -> tuple[bool, ...]:
     ((True, True), (False,))
     """
     told = [_is_taken_off(plain, *place) for place in places]
-    groups: list[list[int]] = []
-    for row, (_, end) in enumerate([(0, 0), *places[:-1]] if places else ()):
-        is_joined = row > 0 and are_joined(plain[end : places[row][0]])
-        groups[-1].append(row) if is_joined else groups.append([row])
-    together = [any(told[row] for row in group) for group in groups]
-    return tuple(
-        itertools.chain.from_iterable([is_off] * len(group) for group, is_off in zip(groups, together, strict=True))
-    )
+    first = 0
+    for row in range(1, len(places) + 1):
+        if row == len(places) or not are_joined(plain[places[row - 1][1] : places[row][0]]):
+            told[first:row] = [any(told[first:row])] * (row - first)
+            first = row
+    return tuple(told)
 
 
 def bare_numbers(plain: str) -> Iterator[tuple[int, int, int]]:

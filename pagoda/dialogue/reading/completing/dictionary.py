@@ -17,7 +17,7 @@ LONGEST = 5
 
 def places() -> frozenset[str]:
     """Names of places of two to five characters."""
-    return _tagged().get("ns", frozenset())
+    return _of("ns")
 
 
 def nouns() -> frozenset[str]:
@@ -27,7 +27,7 @@ def nouns() -> frozenset[str]:
 
 def verbs() -> frozenset[str]:
     """Verbs of two to five characters, which before a noun say what it is for: 退款电话."""
-    return _tagged().get("v", frozenset())
+    return _of("v")
 
 
 def nouns_in(words: str) -> Iterator[str]:
