@@ -62,13 +62,7 @@ def fields_of(where: Where | None) -> set[str]:
     >>> sorted(fields_of({"$or": [{"team": "x"}, {"path": "a.md"}], "tags": "linux"}))
     ['tags', 'team']
     """
-    found: set[str] = set()
-    for name, value in (where or {}).items():
-        if name in ("$and", "$or", "$not"):
-            found.update(*(fields_of(part) for part in ([value] if name == "$not" else value)))
-        elif name not in _FIELDS:
-            found.add(name)
-    return found
+    return {name for name, _ in _conditions(where or {}) if name not in _FIELDS}
 
 
 def known_fields(chunks: Sequence[Chunk]) -> list[str]:
@@ -84,8 +78,9 @@ def known_values(chunks: Sequence[Chunk], where: Where) -> str:
     'path: a/trip.md; year: 2024'
     """
     asked: dict[str, list[str]] = {}
-    for name, value in _asked(where):
-        asked.setdefault(name, []).append(value)
+    for name, value in _conditions(where):
+        for entry in value.values() if isinstance(value, Mapping) else [value]:
+            asked.setdefault(name, []).extend(map(written, entry if isinstance(entry, list) else [entry]))
     told = []
     for name, wanted in asked.items():
         values = {written(value) for chunk in chunks for value in _values(chunk, name)}
@@ -118,15 +113,14 @@ def _cut(value: str) -> str:
     return value if len(value) <= _LONGEST_VALUE else f"{value[:_LONGEST_VALUE]}..."
 
 
-def _asked(where: Where) -> Iterator[tuple[str, str]]:
-    """(field, value) of each condition, whatever its operator."""
+def _conditions(where: Where) -> Iterator[tuple[str, Any]]:
+    """(field, what it must be) of each condition, however deep they stand in one another."""
     for name, value in where.items():
         if name in ("$and", "$or", "$not"):
             for part in [value] if name == "$not" else value:
-                yield from _asked(part)
-            continue
-        for entry in value.values() if isinstance(value, Mapping) else [value]:
-            yield from ((name, written(each)) for each in (entry if isinstance(entry, list) else [entry]))
+                yield from _conditions(part)
+        else:
+            yield name, value
 
 
 def parse_conditions(texts: Sequence[str]) -> dict[str, Any]:
