@@ -36,6 +36,15 @@ def content(text: str) -> frozenset[str]:
     return frozenset([*words_of(text), *_pairs(text)])
 
 
+def content_asked(question: str) -> frozenset[str]:
+    """The same of a question, without those that every question asks with; empty where it has no others.
+
+    >>> sorted(content_asked("What is the name of the second largest river?"))
+    ['largest', 'river', 'second']
+    """
+    return content(ASKING.sub(" ", question))
+
+
 def words_of(text: str) -> list[str]:
     """The stems of the Latin words that carry meaning, in order. What stands behind an apostrophe is left out.
 

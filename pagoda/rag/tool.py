@@ -18,7 +18,7 @@ from typing import Any
 from pagoda.chat.file_search import SEARCH_NAME, search_function
 from pagoda.errors import InvalidRequestError
 from pagoda.language import language_of
-from pagoda.rag.content_words import ASKING, content
+from pagoda.rag.content_words import content, content_asked
 from pagoda.rag.directives import without_directives
 from pagoda.rag.documents.document import Chunk, Hit
 from pagoda.rag.generative.citations import CitedSpan, cited_spans
@@ -179,7 +179,7 @@ def _question(arguments: str | Mapping[str, Any]) -> str:
 
 def _speaks_of(question: str, said: Sequence[str]) -> bool:
     """Whether it has a word of what was said, if anything was, those that every question asks with aside."""
-    return not said or not content(ASKING.sub(" ", question)).isdisjoint(content("\n".join(said)))
+    return not said or not content_asked(question).isdisjoint(content("\n".join(said)))
 
 
 def _searchable(said: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pagoda.rag.content_words import ASKING, content
+from pagoda.rag.content_words import content, content_asked
 from pagoda.rag.documents.document import ANSWERS, Hit
 from pagoda.rag.extractive.chinese.sought import lacks_count, sought_by
 from pagoda.rag.extractive.showing.decision import log_odds
@@ -129,7 +129,7 @@ def look_at_chinese(
 ) -> ChineseLook:
     """The numbers of one passage. sentences: (start, end) in its text."""
     text = hit.text
-    asked = content(ASKING.sub(" ", question)) or content(question)
+    asked = content_asked(question) or content(question)
     shares = [len(asked & content(text[start:end])) for start, end in sentences]
     least = NEAR * max(shares, default=0)
     speaking = [at for at, share in enumerate(shares) if share >= least]

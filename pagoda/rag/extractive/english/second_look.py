@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pagoda.rag.content_words import ASKING, content
+from pagoda.rag.content_words import content, content_asked
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.english.answerable import Comparison
 from pagoda.rag.extractive.showing.decision import log_odds
@@ -94,7 +94,7 @@ class ManualPassage(PassageLook):
 def look_at(question: str, hit: Hit, sentences: Sequence[tuple[int, int]], known: FirstLook) -> Look:
     """The numbers of one passage. sentences: (start, end) in its text."""
     text, kinds = hit.text, sought_by(question)
-    asked = content(ASKING.sub(" ", question)) or content(question)
+    asked = content_asked(question) or content(question)
     told = [text[start:end] for start, end in sentences]
     words = Comparison(question, told).features()
     return Look(

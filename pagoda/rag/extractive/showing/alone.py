@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pagoda.rag.content_words import ASKING, content
+from pagoda.rag.content_words import content, content_asked
 
 Span = tuple[int, int]
 NEARLY = 0.75
@@ -122,7 +122,7 @@ def holds_what_is_sought(question: str, text: str, sentence: Span, span: Span) -
     words, kind = text[slice(*span)], kind_sought(question)
     if kind != "person" or not is_of_kind(kind, words):
         return is_of_kind(kind, words)
-    asked = content(ASKING.sub(" ", question))
+    asked = content_asked(question)
     if content(words) & asked or _CLAUSE.search(words):
         return False
     clause = text[slice(*_clause_around(text, sentence, span))]
@@ -152,7 +152,7 @@ def is_in_clause_asked_about(question: str, text: str, sentence: Span, span: Spa
     [True, False]
     """
     clause = _clause_around(text, sentence, span)
-    return clause == sentence or bool(content(ASKING.sub(" ", question)) & content(text[slice(*clause)]))
+    return clause == sentence or bool(content_asked(question) & content(text[slice(*clause)]))
 
 
 def whole_words(question: str, text: str, sentence: Span, span: Span) -> Span:
@@ -187,7 +187,7 @@ def answering_as_well(question: str, text: str, sentences: Sequence[Span], at: i
     [0, 2]
     """
     kind = kind_sought(question)
-    asked = content(ASKING.sub(" ", question))
+    asked = content_asked(question)
     told = [content(text[left:right]) & asked for left, right in sentences]
     if not kind or not 0 <= at < len(sentences) or not told[at] or 2 * len(told[at]) < len(asked):
         return [at]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pagoda.rag.content_words import ASKING, content, names_of, plain_name
+from pagoda.rag.content_words import content, content_asked, names_of, plain_name
 from pagoda.rag.documents.document import Hit
 from pagoda.rag.extractive.showing.prose import is_prose
 
@@ -62,7 +62,7 @@ class Coverage:
     @cached_property
     def wanted(self) -> QuestionWords:
         """The question's words; all alike where none is left."""
-        asked = content(ASKING.sub(" ", self.question)) or content(self.question)
+        asked = content_asked(self.question) or content(self.question)
         told = [words for of_hit in self.words for words in of_hit]
         worth = {word: math.log(1 + (len(told) + 1) / (sum(word in w for w in told) + 0.5)) for word in sorted(asked)}
         total = sum(worth.values()) or 1.0

@@ -22,6 +22,13 @@ _HTML = "a|abbr|b|br|code|dd|del|details|div|dl|dt|em|hr|i|img|kbd|li|ol|p|pre|s
 _LEFT, _RIGHT = r"(?<![A-Za-z0-9_*\\/])", r"(?![A-Za-z0-9_*])"
 # A path may stand between stars, and a pattern of paths begins with some.
 _OPENS = r"(?:(?=[^\s*/])|(?=/[^\s*]+\*))"
+
+
+def _starred(most: int) -> re.Pattern[str]:
+    """Words between up to so many stars."""
+    return re.compile(rf"{_LEFT}(\*{{1,{most}}}){_OPENS}(.+?)(?<=[^\s*])\1{_RIGHT}", re.DOTALL)
+
+
 # Of a component; List<String> and a type's <T extends Bar = Baz> have none.
 _ATTRIBUTES = r"""\s[^<>]*=\s*["'{][^<>]*"""
 _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -32,8 +39,9 @@ _INLINE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"</?(?:{_HTML})(?:\s[^<>]*)?/?>", re.I), " "),
     (re.compile(rf"<([A-Z]\w*){_ATTRIBUTES}(?<!/)>(.*?)</\1>", re.DOTALL), r"\2"),
     (re.compile(rf"<[A-Z]\w*(?:{_ATTRIBUTES}|\s*/)>|^\s*</?[A-Z]\w*>\s*$", re.MULTILINE), ""),
-    (re.compile(_LEFT + r"(\*{1,3})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
-    (re.compile(_LEFT + r"(\*{1,2})" + _OPENS + r"(.+?)(?<=[^\s*])\1" + _RIGHT, re.DOTALL), r"\2"),
+    # Once for the outer marks, once for those within them.
+    (_starred(3), r"\2"),
+    (_starred(2), r"\2"),
     (re.compile(r"(?<![\w./])__(?=[^\s_])([^_]+?)(?<=[^\s_])__(?![\w(/]|\.\w| =)"), r"\1"),
     (re.compile(r"(?<!\w)_(?=[^\s_])([^_]+?)(?<=[^\s_])_(?!\w)"), r"\1"),
     (re.compile(r"(?<![A-Za-z0-9_=)\]])==(?=[^\s=])([^=\n]+?)(?<=[^\s=])==(?![\w=])"), r"\1"),
