@@ -51,8 +51,8 @@ class ServiceDesk:
     Raises GraphError, DialogueError, RagError, ConfigError, MissingExtraError.
     """
 
-    def __init__(self, folder: Path, settings: ServiceSettings | None = None, graph: Graph | None = None) -> None:
-        settings = settings or ServiceSettings()
+    def __init__(self, folder: str | Path, settings: ServiceSettings | None = None, graph: Graph | None = None) -> None:
+        settings, folder = settings or ServiceSettings(), Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self._held = ExitStack()
         self._calls = TurnQueue()

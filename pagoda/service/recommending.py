@@ -82,14 +82,15 @@ class Recommending:
         A kind that is named without a list that was recommended is left out of a search, and blocked only for good.
         """
         refused = self._refusals.of(errand.text, errand.shown, read.slots)
-        if not refused or not refused.is_only:
-            return ""
-        is_for_good = self._refusals.is_for_good(errand.text)
-        if is_asked(errand.text, is_for_good=is_for_good):
+        if not refused or not refused.is_only or self._is_asked(errand):
             return ""
         if refused.rows:
             return _NOT_ONE
+        is_for_good = self._refusals.is_for_good(errand.text)
         return _NOT_KIND if is_for_good or (errand.shown and self._recommended(errand) == errand.shown) else ""
+
+    def _is_asked(self, errand: Errand) -> bool:
+        return is_asked(errand.text, is_for_good=self._refusals.is_for_good(errand.text))
 
     # Recommend
 
@@ -156,9 +157,14 @@ class Recommending:
 
     # Refuse
 
-    def _refuse(self, errand: Errand, words: ServiceWords) -> Answered:
-        """Blocks in the store and the graph, from the next list on, which is this one."""
+    def _refuse(self, errand: Errand, words: ServiceWords) -> Answered | None:
+        """Blocks in the store and the graph, from the next list on, which is this one.
+
+        None where a reader took for a refusal what names a row and does not refuse it: "keep the second one".
+        """
         refused = self._refusals.of(errand.text, errand.shown)
+        if self._is_asked(errand) if refused.rows else refused.wants_row and not refused:
+            return None
         node = self._meant(errand)
         if refused.rows:
             nodes = [errand.shown[row] for row in refused.rows]

@@ -82,11 +82,15 @@ _NOT_IT = re.compile(r"(?:^|[,.;!]\s*|\b(?:but|please|just|ok|okay)\s+)(?:not|wi
 
 @dataclass(frozen=True)
 class Unwanted:
-    """rows: of the list on the table; kinds: that are named; is_only: the sentence names nothing that is wanted."""
+    """rows: of the list on the table; kinds: that are named; is_only: the sentence names nothing that is wanted.
+
+    wants_row: whether it names a row, by number or name, and does not refuse it
+    """
 
     rows: tuple[int, ...] = ()
     kinds: tuple[KindOfThing, ...] = ()
     is_only: bool = True
+    wants_row: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.kinds)
@@ -109,6 +113,7 @@ class Refusals:
             tuple(row for row in rows if row is not None),
             tuple(what for what in refused if isinstance(what, KindOfThing)),
             len(refused) == len(spans) and None not in rows and not is_apart,
+            any(isinstance(what, int) and not is_refused for *_, what, is_refused in spans),
         )
 
     def is_for_good(self, text: str) -> bool:

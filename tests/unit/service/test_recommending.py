@@ -182,3 +182,22 @@ def test_a_number_that_the_list_has_not_refuses_nothing() -> None:
     assert answered is not None
     assert answered.text == f"The list has no such number, it goes from 1 to {len(wish.shown)}."
     assert not [call for call in shelf.calls if call[0] in ("not_again", "block")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "please keep the second one",
+        "don't drop the second one",
+        "the second one isn't bad",
+        "why not the second one?",
+        "no problem with the second one",
+        "别把第二个去掉",
+        "第一个不要紧吧",
+        "除了第二个，其他都不要",
+    ],
+)
+def test_a_row_that_is_named_and_not_refused_is_never_blocked_whatever_a_reader_took_it_for(text: str) -> None:
+    do = errands(shelf := Shelf(COMEDY.id, HORROR.id))
+    assert do(errand(text, intent="not_this_one")) is None
+    assert not [call for call in shelf.calls if call[0] in ("not_again", "block")]
